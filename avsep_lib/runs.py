@@ -1,0 +1,258 @@
+"""A run: its folder, its seeds and where its numbers came from.
+
+A run lives in ``results/<preset>/<name>/`` and is finished when its ``run.json`` says so; nothing else is believed.
+Used by every notebook.
+"""
+
+import contextlib
+import json
+import os
+import platform
+import random
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, MutableMapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from avsep_lib.settings import PROJECT_ROOT, Settings, StudyError, from_parameters, to_dict
+
+_PACKAGES = ("av", "lightning", "librosa", "mir_eval", "numpy", "pandas", "scikit-learn", "torch", "torchaudio",
+             "torchvision")  # fmt: skip
+_OUTSIDE = {"device", "workers", "out", "data_root"}
+"""Settings that say where and how a run runs, not what comes out."""
+
+
+@dataclass
+class Run:
+    """One run of one notebook. Make it with :func:`start`, end it with :meth:`finish`.
+
+    Attributes
+    ----------
+    settings : Settings
+    name : str
+        Folder below ``results/<preset>/``, such as ``03_seed0``.
+    device : str
+        ``cpu`` or ``cuda``, after ``auto`` has been decided.
+    """
+
+    settings: Settings
+    name: str
+    device: str
+    started: float = field(default_factory=time.time)
+    made: list[Path] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        """Where tables and ``run.json`` go."""
+        return self.settings.out_root / "results" / self.settings.preset / self.name
+
+    @property
+    def figures_folder(self) -> Path:
+        """The study's ``figures/``; a smoke run keeps its own, since its pictures mean nothing."""
+        return self.folder / "figures" if self.settings.preset == "smoke" else self.settings.out_root / "figures"
+
+    def checkpoint(self, name: str) -> Path:
+        """Path of a checkpoint of this preset and seed, such as ``separator.pt``."""
+        folder = self.settings.out_root / "checkpoints" / self.settings.preset / f"seed{self.settings.seed}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / name
+
+    def write_table(self, table: pd.DataFrame, name: str, digits: int = 2) -> pd.DataFrame:
+        """Save a table as ``<name>.csv``, in full, and ``<name>.tex``, rounded; give it back for display."""
+        with atomic(self.folder / f"{name}.csv") as path:
+            table.to_csv(path, index=not isinstance(table.index, pd.RangeIndex))
+        with atomic(self.folder / f"{name}.tex") as path:
+            path.write_text(_latex(table, digits))
+        self.made += [self.folder / f"{name}.csv", self.folder / f"{name}.tex"]
+        return table
+
+    def provenance(self) -> dict:
+        """Settings, commit, packages and machine that made a number."""
+        return {
+            "run": self.name,
+            "settings": {k: v for k, v in to_dict(self.settings).items() if k not in _OUTSIDE},
+            "commit": _commit(),
+            "packages": {name: metadata.version(name) for name in _PACKAGES},
+            "hardware": hardware(self.device),
+        }
+
+    def summary(self) -> pd.DataFrame:
+        """What this run is, as a table to show at the head of a notebook."""
+        rows = {
+            "run": self.name,
+            "preset": self.settings.preset,
+            "data": self.settings.dataset,
+            "seed": self.settings.seed,
+            "device": hardware(self.device)["device"],
+            "folder": _shown(self.folder),
+            "packages": ", ".join(f"{p} {metadata.version(p)}" for p in ("torch", "lightning", "librosa")),
+        }
+        return pd.DataFrame({"this run": rows})
+
+    def finish(self, **promised: Path) -> None:
+        """Check that every promised file exists, then mark the run as finished in ``run.json``.
+
+        Raises
+        ------
+        StudyError
+            If a promised file is missing or empty.
+        """
+        for label, path in promised.items():
+            if not path.is_file() or not path.stat().st_size:
+                raise StudyError(f"{label}: {path} was promised by {self.name} but is missing or empty")
+        files = sorted({*self.made, *promised.values()})
+        self._write(
+            finished=True, minutes=round((time.time() - self.started) / 60, 2), files=[_shown(f) for f in files]
+        )
+
+    def _write(self, **state: object) -> None:
+        write_json(self.folder / "run.json", {"finished": False, **state, **self.provenance()})
+
+
+def start(notebook: str, namespace: MutableMapping[str, object]) -> Run:
+    """Begin a run with the parameters that a notebook's first cells defined.
+
+    Every plain variable (text, number, truth value, list) that exists when this is first called is a parameter, so a
+    mistyped one is refused, also when it came through ``papermill -p``.
+
+    Parameters
+    ----------
+    notebook : str
+        Name of the notebook, such as ``02_frame_net_training``.
+    namespace : dict
+        ``globals()`` of the notebook.
+
+    Returns
+    -------
+    Run
+        With its folder made, all random generators seeded and ``run.json`` saying that it is not finished.
+
+    Raises
+    ------
+    StudyError
+        For a parameter that is unknown, of the wrong type, or impossible.
+    """
+    names = namespace.setdefault("_parameter_names", _plain_names(namespace))
+    return begin(notebook[:2], from_parameters(**{name: namespace[name] for name in names}))
+
+
+def begin(label: str, settings: Settings) -> Run:
+    """Begin a run called ``<label>_seed<seed>``; as :func:`start`, without a notebook."""
+    run = Run(settings, f"{label}_seed{settings.seed}", choose_device(settings.device))
+    run.folder.mkdir(parents=True, exist_ok=True)
+    seed_everything(settings.seed)
+    write_json(run.folder / "settings.json", to_dict(settings))
+    run._write()
+    return run
+
+
+def seed_everything(seed: int) -> None:
+    """Seed python, numpy and torch. On one machine's CPU that repeats every number to the last digit."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def choose_device(device: str) -> str:
+    """``auto`` as ``cuda`` or ``cpu``; ``cuda`` without a GPU is refused."""
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise StudyError("device 'cuda' was asked for but torch finds no GPU; set device to auto or cpu")
+    return "cuda" if available and device != "cpu" else "cpu"
+
+
+def hardware(device: str = "cpu") -> dict[str, object]:
+    """Processor, cores, memory and device of this machine."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return {
+        "processor": model,
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        "python": platform.python_version(),
+    }
+
+
+def finished(settings: Settings, label: str) -> Path:
+    """Folder of the finished run that a later notebook builds on.
+
+    Raises
+    ------
+    StudyError
+        If it has not run, or did not end; the message names the notebook to run.
+    """
+    folder = Run(settings, f"{label}_seed{settings.seed}", "cpu").folder
+    state = folder / "run.json"
+    if not state.is_file() or not json.loads(state.read_text())["finished"]:
+        raise StudyError(
+            f"{_shown(folder)}: this run has not finished; run notebook {label} with the same preset and seed"
+        )
+    return folder
+
+
+@contextlib.contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes when it does not."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    temporary.chmod(0o644)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, content: dict) -> None:
+    """Write JSON, atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def _plain_names(namespace: MutableMapping[str, object]) -> tuple[str, ...]:
+    """Variables of a notebook that hold literals; those of IPython itself start with ``_`` or are objects."""
+    return tuple(
+        name
+        for name, value in namespace.items()
+        if not name.startswith("_")
+        and isinstance(value, (str, int, float, bool, list, tuple))
+        and name not in ("In", "Out")
+    )
+
+
+def _commit() -> str:
+    """Git commit of the project, with ``+`` for changes since, or ``unknown`` outside a checkout."""
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
+            cwd=PROJECT_ROOT, capture_output=True, text=True, check=True, timeout=10,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return answer.stdout.strip()
+
+
+def _latex(table: pd.DataFrame, digits: int) -> str:
+    """A ``tabular`` with booktabs rules; numbers rounded, special characters escaped."""
+    styler = table.style.format(precision=digits, escape="latex").format_index(escape="latex", axis=0)
+    return styler.format_index(escape="latex", axis=1).to_latex(hrules=True)
+
+
+def _shown(path: Path) -> str:
+    """A path relative to the project, or the folder it stands in, so that no machine's name is kept."""
+    for root in (PROJECT_ROOT, Path.cwd()):
+        with contextlib.suppress(ValueError):
+            return str(path.relative_to(root))
+    return str(path)

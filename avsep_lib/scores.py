@@ -1,0 +1,251 @@
+"""Seeded scores: a melody in the idiom of each instrument.
+
+Finished notes are in seconds and MIDI numbers. While a score grows, time is in beats and pitch in degrees of a scale,
+because motifs repeat and move on those. A score is a function of its arguments alone. Used by ``rendered``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from avsep_lib.settings import StudyError
+
+
+@dataclass(frozen=True)
+class Note:
+    """One note of a score: ``pitch`` is a MIDI number, ``loudness`` lies between 0 and 1."""
+
+    start_s: float
+    end_s: float
+    pitch: int
+    loudness: float
+
+
+SLOW = ((2, 2), (3, 1), (2, 1, 1), (1, 1, 2), (1.5, 0.5, 2), (4,))
+WALKING = ((1, 1, 1, 1), (1, 1, 2), (1.5, 0.5, 1, 1), (1, 0.5, 0.5, 2), (2, 1, 1), (0.5, 0.5, 1, 2))
+LIVELY = (
+    (1, 0.5, 0.5, 1, 1),
+    (0.5,) * 8,
+    (0.5, 0.5, 1, 0.5, 0.5, 1),
+    (1.5, 0.5, 0.5, 0.5, 1),
+    (1, 1, 0.5, 0.5, 1),
+)
+RAPID = (
+    (0.5, 0.25, 0.25) * 4,
+    (0.5,) * 8,
+    (0.25,) * 8 + (0.5,) * 4,
+    (1, 0.25, 0.25, 0.5) * 2,
+    (0.5, 0.5, 1) * 2,
+)
+SCALES = {
+    "major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10), "dorian": (0, 2, 3, 5, 7, 9, 10),
+    "mixolydian": (0, 2, 4, 5, 7, 9, 10), "gong": (0, 2, 4, 7, 9), "yu": (0, 3, 5, 7, 10),
+}  # fmt: skip
+HEPTATONIC = ("major", "minor", "dorian", "mixolydian")
+PROGRESSIONS = ((0, 3, 4, 0), (0, 5, 3, 4), (0, 4, 5, 3), (0, 1, 4, 0), (0, 3, 0, 4))  # roots, as degrees
+FORMS = ("AABA", "ABAB", "AABB", "ABAC")
+LONGEST_REST_S = 0.5
+
+
+@dataclass(frozen=True)
+class _Bar:
+    """Four beats of a melody over one chord; ``events`` are (beat, beats, degree)."""
+
+    events: tuple[tuple[float, float, int], ...]
+    chord: int  # degree of the root
+    low: int  # lowest degree of the register
+    last: bool  # of its phrase
+
+
+_Events = list[tuple[float, float, int]]  # (beat, beats, degree), as in a bar
+_Texture = Callable[[_Bar, float, np.random.Generator], _Events]  # the float is the performer's own taste, 0..1
+
+
+def _single_line(bar: _Bar, taste: float, rng: np.random.Generator) -> _Events:
+    return list(bar.events)
+
+
+def _double_stops(bar: _Bar, taste: float, rng: np.random.Generator) -> _Events:
+    """Thirds and sixths below some of the long notes."""
+    lower = 2 if taste < 0.5 else 5
+    seconds = [(b, d, p - lower) for b, d, p in bar.events if d >= 1 and p - lower >= bar.low and rng.random() < 0.3]
+    return [*bar.events, *seconds]
+
+
+def _oom_pah(bar: _Bar, taste: float, rng: np.random.Generator) -> _Events:
+    """Root and fifth in turn, now and then a bar of melody."""
+    if rng.random() < 0.25 + 0.4 * taste:
+        return list(bar.events)
+    root = bar.low + (bar.chord - bar.low) % 7
+    fifth = root + 4 if taste < 0.5 or root - 3 < bar.low else root - 3
+    beats = 1 if taste > 0.25 else 2
+    return [(b, beats, (root, fifth)[i % 2]) for i, b in enumerate(range(0, 4, beats))]
+
+
+def _left_hand(bar: _Bar, taste: float, rng: np.random.Generator) -> _Events:
+    """The melody over a held triad, or over bass and chord in turn."""
+    root = bar.low - 7 + (bar.chord - bar.low) % 7
+    triad = [root, root + 2, root + 4]
+    if taste < 0.5:
+        return [*bar.events, *((0.0, 4.0, p) for p in triad)]
+    afterbeats = [(b, 0.8, p) for b in (1.0, 3.0) for p in triad]
+    return [*bar.events, (0.0, 1.0, root), (2.0, 1.0, root), *afterbeats]
+
+
+def _plucked_chords(bar: _Bar, taste: float, rng: np.random.Generator) -> _Events:
+    """Arpeggios or strums that ring to the end of the bar; some bars carry the melody on top."""
+    root = bar.low + (bar.chord - bar.low) % 7
+    voicing = [root, root + 4, root + 7, root + 9, root + 11]
+    if taste < 0.65:
+        order = ((0, 2, 3, 4, 3, 2, 3, 2), (0, 1, 2, 3, 4, 3, 2, 1), (0, 3, 2, 4, 1, 3, 2, 4))[int(taste * 4.6)]
+        picked = [(i * 0.5, min(2.0, 4 - i * 0.5), voicing[k]) for i, k in enumerate(order)]
+        return [e if rng.random() > 0.1 else (e[0], e[1], e[2] + 1) for e in picked]
+    strums = ((0, 1), (1, 0.5), (1.5, 0.5), (2, 1), (3, 0.5), (3.5, 0.5)) if taste < 0.85 else ((0, 2), (2, 2))
+    chords = [(b + 0.03 * i, d, p) for b, d in strums for i, p in enumerate(voicing)]
+    tune = [(b, d, p + 7) for b, d, p in bar.events if d >= 1 and b in (1, 2, 3) and rng.random() < 0.3]
+    return chords + tune
+
+
+def _mallets(bar: _Bar, taste: float, rng: np.random.Generator) -> _Events:
+    """Long notes become rolls of two mallets; a second mallet joins on some of the short ones."""
+    interval, rate = (7, 2, 0)[int(taste * 2.99)], 0.125 if taste < 0.5 else 0.25
+    events: _Events = []
+    for beat, beats, degree in bar.events:
+        if beats >= 1 and rng.random() < 0.6:
+            strokes = np.arange(0, beats - 1e-6, rate)
+            events += [(beat + s, rate, degree + interval * (i % 2)) for i, s in enumerate(strokes)]
+        else:
+            events.append((beat, beats, degree))
+            if interval and rng.random() < 0.25:
+                events.append((beat, beats, degree + interval))
+    return events
+
+
+@dataclass(frozen=True)
+class _Idiom:
+    """How an instrument's melodies go: register of the tune (MIDI), tempo, bars, scales, articulation, texture."""
+
+    register: tuple[int, int]
+    tempo_bpm: tuple[float, float]
+    rhythms: tuple[tuple[float, ...], ...]
+    scales: tuple[str, ...] = HEPTATONIC
+    gate: tuple[float, float] = (0.85, 1.0)  # sounding share of a note
+    breath_s: float = 0.0  # rest after a phrase
+    leaps: float = 0.2  # share of steps wider than a second
+    texture: _Texture = _single_line
+
+
+_IDIOMS = {
+    "accordion": _Idiom((60, 84), (92, 132), LIVELY + WALKING, gate=(0.8, 0.98), texture=_left_hand),
+    "acoustic_guitar": _Idiom((40, 62), (72, 116), WALKING, gate=(1.0, 1.0), leaps=0.3, texture=_plucked_chords),
+    "cello": _Idiom((36, 64), (58, 92), SLOW + WALKING, gate=(0.95, 1.0), texture=_double_stops),
+    "clarinet": _Idiom((52, 84), (84, 132), LIVELY + WALKING, breath_s=0.25, leaps=0.3),
+    "erhu": _Idiom((62, 86), (54, 80), SLOW + WALKING, ("gong", "yu"), (0.97, 1.0)),
+    "flute": _Idiom((65, 94), (80, 132), LIVELY + WALKING, breath_s=0.25),
+    "saxophone": _Idiom((46, 76), (76, 126), LIVELY + WALKING, ("dorian", "mixolydian", "yu"), breath_s=0.3, leaps=0.3),
+    "trumpet": _Idiom((55, 82), (88, 132), WALKING + LIVELY, ("major", "mixolydian"), (0.8, 0.98), 0.3, 0.3),
+    "tuba": _Idiom((29, 50), (70, 104), SLOW + WALKING, ("major", "minor"), (0.8, 0.97), 0.3, 0.25, _oom_pah),
+    "violin": _Idiom((57, 91), (72, 126), LIVELY + WALKING + SLOW, gate=(0.92, 1.0), texture=_double_stops),
+    "xylophone": _Idiom((65, 91), (104, 152), LIVELY + RAPID, gate=(0.7, 0.95), leaps=0.3, texture=_mallets),
+}
+
+
+def _known(instrument: str) -> str:
+    if instrument not in _IDIOMS:
+        raise StudyError(f"instrument {instrument!r} is unknown; choose one of {', '.join(_IDIOMS)}")
+    return instrument
+
+
+def _melody(idiom: _Idiom, low: int, high: int, n_bars: int, size: int, rng: np.random.Generator) -> list[_Bar]:
+    """Phrases of four bars: motifs in a form, each time on a tone of the bar's chord."""
+    motifs = {}
+    for name in "ABC":
+        rhythm = idiom.rhythms[rng.integers(len(idiom.rhythms))]
+        steps = rng.choice((-1, 1, 0), len(rhythm), p=(0.45, 0.45, 0.1))
+        leaps = rng.choice((-4, -3, -2, 2, 3, 4), len(rhythm))
+        contour = np.cumsum(np.where(rng.random(len(rhythm)) < idiom.leaps, leaps, steps))
+        motifs[name] = (rhythm, contour - contour[0])
+    form, progression = FORMS[rng.integers(len(FORMS))], PROGRESSIONS[rng.integers(len(PROGRESSIONS))]
+    bars, degree = [], (low + high) // 2
+    for index in range(n_bars):
+        rhythm, contour = motifs[form[index % 4]]
+        chord = progression[index % 4] % size
+        tones = [d for d in range(low, high + 1) if (d - chord) % size in (0, 2, 4)]
+        nearest = sorted(tones, key=lambda d: abs(d - degree))[:2]
+        degrees = nearest[rng.integers(len(nearest))] + contour
+        # Reflect at the ends of the register, so that a motif turns back where the instrument ends.
+        span = max(high - low, 1)
+        degrees = low + span - np.abs((degrees - low) % (2 * span) - span)
+        beats = np.concatenate([[0], np.cumsum(rhythm)[:-1]])
+        events = tuple(zip(beats.tolist(), map(float, rhythm), degrees.tolist(), strict=True))
+        bars.append(_Bar(events, chord, low, index % 4 == 3))
+        degree = int(degrees[-1])
+    return bars
+
+
+def _without_long_rests(notes: list[Note], duration_s: float) -> list[Note]:
+    """Lengthen the last note before each rest that is longer than a listener would wait."""
+    notes = sorted(notes, key=lambda n: (n.start_s, n.pitch))
+    starts = [n.start_s for n in notes[1:]] + [duration_s]
+    sounding_until, filled = 0.0, []
+    for note, next_start in zip(notes, starts, strict=True):
+        if next_start - max(sounding_until, note.end_s) > LONGEST_REST_S:
+            note = replace(note, end_s=next_start - 0.1)
+        sounding_until = max(sounding_until, note.end_s)
+        filled.append(note)
+    return filled
+
+
+def compose(instrument: str, duration_s: float, rng: np.random.Generator) -> list[Note]:
+    """Write a melody in the idiom of an instrument.
+
+    A key, a mode and a tempo are drawn, then motifs that repeat and move in phrases of four bars over a chord
+    progression, in a part of the instrument's register.
+
+    Parameters
+    ----------
+    instrument : str
+        One of ``settings.INSTRUMENTS``.
+    duration_s : float
+        Length of the score in seconds.
+    rng : numpy.random.Generator
+        Where every choice is drawn from.
+
+    Returns
+    -------
+    list of Note
+        Sorted by start, all within [0, ``duration_s``]. The first note starts before 0.3 s and no rest, that at the
+        end included, is longer than 0.6 s.
+
+    Raises
+    ------
+    StudyError
+        If the instrument is unknown.
+
+    Examples
+    --------
+    >>> notes = compose("tuba", 4.0, np.random.default_rng(0))
+    >>> notes == compose("tuba", 4.0, np.random.default_rng(0)), notes[0].pitch < 60
+    (True, True)
+    """
+    idiom = _IDIOMS[_known(instrument)]
+    scale = SCALES[idiom.scales[rng.integers(len(idiom.scales))]]
+    tonic = int(rng.integers(12))
+    pitches = np.array([tonic + 12 * octave + step for octave in range(10) for step in scale])
+    low_pitch, high_pitch = np.array(idiom.register) + (rng.integers(0, 6), -rng.integers(0, 6))
+    low, high = np.searchsorted(pitches, low_pitch), np.searchsorted(pitches, high_pitch) - 1
+    beat_s = 60 / rng.uniform(*idiom.tempo_bpm)
+    taste, gate, lead_s = rng.random(), rng.uniform(*idiom.gate), rng.uniform(0, min(0.25, duration_s / 4))
+    bars = _melody(idiom, int(low), int(high), int(duration_s / (4 * beat_s)) + 1, len(scale), rng)
+    notes = []
+    for index, bar in enumerate(bars):
+        arc = 0.5 + 0.25 * np.sin(np.pi * (index % 4 + 0.5) / 4)  # each phrase swells and fades
+        for beat, beats, degree in idiom.texture(bar, taste, rng):
+            start_s = lead_s + (4 * index + beat) * beat_s + (beat > 0) * rng.uniform(0, 0.012)
+            breath_s = idiom.breath_s if bar.last and beat + beats >= 4 else 0.0
+            end_s = start_s + max(beats * beat_s * gate - breath_s, 0.06)
+            loudness = np.clip(arc + 0.12 * (beat % 2 == 0) + rng.normal(0, 0.06), 0.1, 1)
+            if start_s < duration_s - min(0.08, duration_s / 2):
+                notes.append(Note(float(start_s), min(float(end_s), duration_s), int(pitches[degree]), float(loudness)))
+    return _without_long_rests(notes, duration_s)

@@ -1,0 +1,164 @@
+"""What is kept of each video: its sound as samples, and its pictures as features of the frozen backbone.
+
+Both are computed once, written as ``.npy`` files and memory-mapped, so that a window of a video is read, not the
+video. Used through ``mixtures`` by notebooks 02 to 05.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from avsep_lib import media, runs
+from avsep_lib.networks import Backbone
+from avsep_lib.settings import Settings, StudyError
+
+SILENT_DB = -60.0
+"""A video or clip whose level (root mean square) is lower counts as silent."""
+
+
+class VideoStore:
+    """Sound and features of the videos of an index.
+
+    Parameters
+    ----------
+    index : DataFrame
+        As ``clips.read_index`` gives it.
+    settings : Settings
+    """
+
+    def __init__(self, index: pd.DataFrame, settings: Settings):
+        self.settings = settings
+        self.rows = {row.video_id: row for row in index.itertuples()}
+        self.folder = settings.data_folder / "store"
+        self._open: dict[Path, np.ndarray] = {}
+
+    def prepare(
+        self, backbone: Backbone | None = None, progress: Callable[[str, int, int], None] | None = None
+    ) -> None:
+        """Compute what is missing; what a killed run has written is kept.
+
+        Parameters
+        ----------
+        backbone : Backbone, optional
+            Computes features too when it is frozen.
+        progress : callable, optional
+            Called with a label, the videos done and their number.
+
+        Raises
+        ------
+        StudyError
+            For a video that is missing, broken, silent, without sound or shorter than a clip, by name.
+        """
+        for done, video_id in enumerate(self.rows):
+            if not self._path(video_id, "sound").is_file():
+                self._keep(video_id, "sound", self._read_sound(video_id))
+            if backbone is not None and backbone.frozen and not self._path(video_id, "features").is_file():
+                self._keep(video_id, "features", self._compute_features(video_id, backbone))
+            if progress:
+                progress("preparing videos", done + 1, len(self.rows))
+
+    def sound(self, video_id: str) -> np.ndarray:
+        """Samples of a whole video, float32 (L,), at the settings' sample rate."""
+        return self._load(video_id, "sound")
+
+    def window(self, video_id: str, start: int) -> np.ndarray:
+        """Samples of one clip, float32 (clip_samples,), from sample ``start``."""
+        return np.array(self.sound(video_id)[start : start + self.settings.clip_samples])
+
+    def last_start(self, video_id: str) -> int:
+        """Largest sample at which a clip of this video can start."""
+        return len(self.sound(video_id)) - self.settings.clip_samples
+
+    def picture_times_s(self, start: int) -> np.ndarray:
+        """Times of the pictures of a clip that starts at sample ``start``, spread around its middle."""
+        settings = self.settings
+        middle = (start + settings.clip_samples / 2) / settings.sample_rate_hz
+        offsets = np.arange(settings.frames_per_clip) - (settings.frames_per_clip - 1) / 2
+        return np.clip(middle + offsets * settings.frame_spacing / settings.fps, 0, None)
+
+    def features(self, video_id: str, start: int) -> np.ndarray:
+        """Features of the pictures of one clip, float16 (P, C, h, w), from the nearest cached pictures."""
+        cached = self._load(video_id, "features")
+        places = np.rint(self.picture_times_s(start) * self.settings.feature_fps - 0.5).astype(int)
+        return np.array(cached[np.clip(places, 0, len(cached) - 1)])
+
+    def pictures(self, video_id: str, start: int) -> np.ndarray:
+        """Pictures of one clip, uint8 (P, S, S, 3), the square in the middle of each."""
+        return self._square(video_id, self.picture_times_s(start))
+
+    def all_features(self, video_id: str) -> np.ndarray:
+        """Every cached picture's features, float16 (P, C, h, w), ``feature_fps`` for each second."""
+        return np.array(self._load(video_id, "features"))
+
+    def all_pictures(self, video_id: str) -> np.ndarray:
+        """The pictures that :meth:`all_features` stands for, uint8 (P, S, S, 3)."""
+        return self._square(video_id, self._grid_s(video_id))
+
+    def _read_sound(self, video_id: str) -> np.ndarray:
+        settings, path = self.settings, self.rows[video_id].path
+        sound = media.read_audio(path, settings.sample_rate_hz)
+        if len(sound) < settings.clip_samples:
+            raise StudyError(
+                f"{path}: its sound lasts {len(sound) / settings.sample_rate_hz:.2f} s, shorter than a clip of "
+                f"{settings.clip_s:.2f} s; remove it from the index or set a smaller clip_samples"
+            )
+        if level_db(sound) < SILENT_DB:
+            raise StudyError(f"{path}: is silent ({level_db(sound):.0f} dB); remove it from the index")
+        return sound
+
+    @torch.inference_mode()
+    def _compute_features(self, video_id: str, backbone: Backbone) -> np.ndarray:
+        pictures = torch.from_numpy(self.all_pictures(video_id)).to(backbone.mean.device)
+        return torch.cat([backbone(part) for part in pictures.split(32)]).half().cpu().numpy()
+
+    def _grid_s(self, video_id: str) -> np.ndarray:
+        """Times of the cached pictures, each in the middle of its part of the video."""
+        seconds, rate = len(self.sound(video_id)) / self.settings.sample_rate_hz, self.settings.feature_fps
+        return (np.arange(max(int(seconds * rate), 1)) + 0.5) / rate
+
+    def _square(self, video_id: str, times_s: np.ndarray) -> np.ndarray:
+        size = self.settings.frame_size_px
+        row = self.rows[video_id]
+        frames = media.read_frames(row.frames_path, times_s, size, directory_fps=self.settings.fps)
+        return centre_square(frames, size)
+
+    def _path(self, video_id: str, kind: str) -> Path:
+        """File that depends on everything that decides its content."""
+        settings, source = self.settings, Path(self.rows[video_id].path)
+        decides: list[object] = [str(source), settings.sample_rate_hz]
+        if source.exists():
+            decides += [source.stat().st_size, source.stat().st_mtime_ns]
+        if kind == "features":
+            decides += [settings.backbone, settings.pretrained, settings.feature_fps, settings.frame_size_px]
+        digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
+        return self.folder / kind / f"{digest}.npy"
+
+    def _keep(self, video_id: str, kind: str, values: np.ndarray) -> None:
+        with runs.atomic(self._path(video_id, kind)) as temporary:
+            np.save(temporary, values)
+
+    def _load(self, video_id: str, kind: str) -> np.ndarray:
+        if (video_id, kind) not in self._open:
+            path = self._path(video_id, kind)
+            if not path.is_file():
+                raise StudyError(
+                    f"{self.rows[video_id].path}: its {kind} are not prepared; call VideoStore.prepare first"
+                )
+            self._open[video_id, kind] = np.load(path, mmap_mode="r")
+        return self._open[video_id, kind]
+
+
+def centre_square(frames: np.ndarray, size_px: int) -> np.ndarray:
+    """The square in the middle of pictures whose short side is ``size_px``: (P, H, W, 3) -> (P, S, S, 3)."""
+    top, left = (frames.shape[1] - size_px) // 2, (frames.shape[2] - size_px) // 2
+    return frames[:, top : top + size_px, left : left + size_px]
+
+
+def level_db(sound: np.ndarray) -> float:
+    """Level (root mean square) of samples, in dB below full scale."""
+    return float(10 * np.log10(np.mean(np.square(sound, dtype=np.float64)) + 1e-20))

@@ -1,0 +1,366 @@
+"""Training: the frame net alone, then frame net and audio net together, as Lightning modules over one ``fit``.
+
+A training is resumed from its last finished epoch wherever it was killed, and ends with the numbers it would have
+had. Used by notebooks 02 and 03.
+"""
+
+import time
+from pathlib import Path
+
+import lightning as L
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
+
+from avsep_lib import runs, spectra
+from avsep_lib.networks import FrameClassifier, Separator, load_checked, log_magnitude
+from avsep_lib.runs import Run
+from avsep_lib.settings import Settings, StudyError, to_dict
+from avsep_lib.store import VideoStore
+
+_RESUME_ANYWAY = {"out", "data_root", "workers", "device", "soft_masks", "validation_mixtures", "test_mixtures",
+                  "other_mixtures", "nmf_components"}  # fmt: skip
+"""Settings that may differ between a training and its resumption."""
+
+
+class FrameTask(L.LightningModule):
+    """Train a frame net to name the instrument of single pictures."""
+
+    def __init__(self, classifier: FrameClassifier, settings: Settings):
+        super().__init__()
+        self.net, self.settings = classifier, settings
+
+    def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
+        """Cross-entropy of one batch of pictures (or of their features)."""
+        loss, _ = self._score(batch)
+        self.log("loss_train", loss, on_step=False, on_epoch=True, batch_size=len(batch[1]))
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], number: int) -> None:
+        """Cross-entropy and accuracy on pictures of videos that were not trained on."""
+        loss, correct = self._score(batch)
+        self.log_dict({"loss_validation": loss, "accuracy_validation": correct}, batch_size=len(batch[1]))
+
+    def _score(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        seen, classes = batch
+        features = self.net.frame_net.features(seen) if seen.dtype == torch.uint8 else seen
+        scores = self.net(features)
+        return F.cross_entropy(scores, classes), (scores.argmax(-1) == classes).float().mean()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW on what is not frozen, the pretrained trunk at its own rate."""
+        return torch.optim.AdamW(_groups(self.net, self.settings, self.settings.frame_learning_rate))
+
+
+class SeparationTask(L.LightningModule):
+    """Mix and separate: train a separator to give back each source of a mixture.
+
+    Mixing, spectra, warp, target and weights are computed here, on the device and for the whole batch.
+
+    References
+    ----------
+    Zhao et al., The Sound of Pixels, ECCV 2018, section 3.3.
+    """
+
+    def __init__(self, separator: Separator):
+        super().__init__()
+        self.net, self.settings = separator, separator.settings
+
+    def training_step(self, batch: dict[str, Tensor], number: int) -> Tensor:
+        """Mask loss of one batch of mixtures."""
+        loss = separation_loss(self.net, batch)
+        self.log("loss_train", loss, on_step=False, on_epoch=True, batch_size=len(batch["sources"]))
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], number: int) -> None:
+        """Mask loss on the fixed list of validation mixtures."""
+        self.log("loss_validation", separation_loss(self.net, batch), batch_size=len(batch["sources"]))
+
+    def configure_optimizers(self) -> dict:
+        """SGD with falling steps, as published, or AdamW with warm-up and cosine."""
+        settings = self.settings
+        groups = _groups(self.net, settings, settings.learning_rate)
+        if settings.optimizer == "sgd":
+            optimizer = torch.optim.SGD(groups, momentum=0.9)
+            schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(settings.decay_epochs), gamma=0.1)
+            return {"optimizer": optimizer, "lr_scheduler": schedule}
+        optimizer = torch.optim.AdamW(groups)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=[group["lr"] for group in groups],
+            total_steps=settings.epochs * (settings.mixtures_per_epoch // settings.batch_size),
+            pct_start=0.1,
+            cycle_momentum=False,
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def separation_loss(separator: Separator, batch: dict[str, Tensor]) -> Tensor:
+    """Loss of the predicted masks of one batch.
+
+    Parameters
+    ----------
+    separator : Separator
+    batch : dict
+        ``sources`` (B, N, L) and ``features`` (B, N, P, C, h, w) or ``pictures`` (B, N, P, S, S, 3).
+
+    Returns
+    -------
+    Tensor, shape ()
+        Binary cross-entropy (binary masks) or absolute difference (ratio masks), each bin weighted by
+        ``clamp(log1p(mixture), 1e-3, 10)``.
+    """
+    magnitudes, mixture = mix(batch["sources"], separator.settings)
+    frame_net = separator.frame_net
+    features = batch["features"].float() if "features" in batch else frame_net.features(batch["pictures"])
+    logits = separator(log_magnitude(mixture), frame_net(features)).float()
+    return mask_loss(logits, magnitudes, mixture, separator.settings.mask)
+
+
+def mix(sources: Tensor, settings: Settings) -> tuple[Tensor, Tensor]:
+    """Magnitudes of sources and of their mixture, on the audio net's axis.
+
+    Parameters
+    ----------
+    sources : Tensor, shape (B, N, L)
+    settings : Settings
+
+    Returns
+    -------
+    magnitudes : Tensor, shape (B, N, F, T)
+        Of the sources as they stand in the mixture, which is their mean.
+    mixture : Tensor, shape (B, F, T)
+    """
+    with torch.autocast(sources.device.type, enabled=False), torch.no_grad():
+        spec = spectra.stft(sources.float() / sources.shape[1], settings.n_fft, settings.hop)  # (B, N, F, T)
+        both = torch.cat([spec.abs(), spec.sum(1, keepdim=True).abs()], dim=1)  # the STFT of a sum is the sum of STFTs
+        both = spectra.warp(both, settings.frequency_axis, settings.log_bins)
+        return both[:, :-1], both[:, -1]
+
+
+def mask_loss(logits: Tensor, magnitudes: Tensor, mixture: Tensor, mask: str) -> Tensor:
+    """Weighted distance of predicted masks to the ideal ones.
+
+    Parameters
+    ----------
+    logits, magnitudes : Tensor, shape (B, N, F, T)
+    mixture : Tensor, shape (B, F, T)
+    mask : str
+        ``binary`` or ``ratio``.
+
+    Returns
+    -------
+    Tensor, shape ()
+    """
+    weight = mixture.log1p().clamp(1e-3, 10).unsqueeze(1).expand_as(logits)
+    if mask == "binary":
+        target = spectra.ideal_binary_mask(magnitudes, mixture)
+        return F.binary_cross_entropy_with_logits(logits, target, weight)
+    return (weight * (logits.sigmoid() - spectra.ideal_ratio_mask(magnitudes)).abs()).mean()
+
+
+def labelled_pictures(index: pd.DataFrame, store: VideoStore, instruments: list[str], cached: bool) -> TensorDataset:
+    """Single pictures of solos with their class, one per second of video or as cached.
+
+    Returns
+    -------
+    TensorDataset
+        Items ``(features float16 (1, C, h, w) or pictures uint8 (1, S, S, 3), class)``.
+    """
+    seen, classes = [], []
+    for row in index.itertuples():
+        pictures = store.all_features(row.video_id) if cached else store.all_pictures(row.video_id)
+        seen.append(torch.from_numpy(pictures).unsqueeze(1))  # (P, ...) -> (P, 1, ...): each picture a clip of one
+        classes += [instruments.index(row.instruments)] * len(pictures)
+    values = torch.cat(seen)
+    return TensorDataset(values.float() if cached else values, torch.tensor(classes))
+
+
+def fit_frame_net(
+    classifier: FrameClassifier, train: TensorDataset, validation: TensorDataset, run: Run
+) -> pd.DataFrame:
+    """Train the frame net alone; resumes by itself. Returns the history, one row for each epoch."""
+    settings = run.settings
+    # For one process the distributed sampler is a shuffle that depends on seed and epoch only, so a resumed run repeats it.
+    order = DistributedSampler(train, num_replicas=1, rank=0, shuffle=True, seed=settings.seed)
+    batches = DataLoader(train, settings.frame_batch_size, sampler=order)
+    task = FrameTask(classifier, settings)
+    return fit(
+        task, batches, DataLoader(validation, settings.frame_batch_size), run, settings.frame_epochs, "frame_net"
+    )
+
+
+def fit_separator(separator: Separator, train: DataLoader, validation: DataLoader, run: Run) -> pd.DataFrame:
+    """Train frame net and audio net together; resumes by itself. Returns the history, one row for each epoch."""
+    return fit(SeparationTask(separator), train, validation, run, run.settings.epochs, "separator")
+
+
+def fit(
+    task: L.LightningModule, train: DataLoader, validation: DataLoader, run: Run, epochs: int, label: str
+) -> pd.DataFrame:
+    """Train to the last epoch, from the last finished one if there is one; keep the weights with the least validation loss.
+
+    Parameters
+    ----------
+    task : LightningModule
+        With the network to train in ``task.net``.
+    train, validation : DataLoader
+    run : Run
+    epochs : int
+    label : str
+        Names the checkpoints: ``<label>_last.ckpt`` and ``<label>_best.ckpt``.
+
+    Returns
+    -------
+    DataFrame
+        One row for each epoch; also in the run's ``history.csv``.
+
+    Raises
+    ------
+    StudyError
+        If a checkpoint is there that other settings made.
+    """
+    last, best = run.checkpoint(f"{label}_last.ckpt"), run.checkpoint(f"{label}_best.ckpt")
+    if last.is_file():
+        _check_settings(last, run.settings)
+    history = History(run, epochs)
+    keep = ModelCheckpoint(
+        dirpath=best.parent, filename=best.stem, monitor="loss_validation", save_last=False,
+        save_on_train_epoch_end=True, enable_version_counter=False,
+    )  # fmt: skip
+    trainer = L.Trainer(
+        accelerator="gpu" if run.device == "cuda" else "cpu",
+        devices=1,
+        max_epochs=epochs,
+        precision="bf16-mixed" if precision(run) == "bfloat16" else "32-true",
+        callbacks=[history, Settled(run.settings), keep, Last(last)],
+        plugins=[AtomicFiles()],
+        logger=False,
+        enable_progress_bar=False,  # one printed line per epoch reads the same in a terminal, a notebook and a log
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+    task.to(memory_format=torch.channels_last)
+    trainer.fit(task, train, validation, ckpt_path=last if last.is_file() else None, weights_only=True)
+    task.load_state_dict(load_checked(best, ("state_dict",))["state_dict"])
+    return history.table()
+
+
+class History(Callback):
+    """Keeps each epoch's numbers: in the checkpoint, in ``history.csv``, and as one printed line.
+
+    An epoch of minutes prints where it is every half minute.
+    """
+
+    EVERY_S = 30
+
+    def __init__(self, run: Run, epochs: int):
+        self.run, self.epochs, self.rows = run, epochs, []
+
+    def on_train_epoch_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        """Start the clock of an epoch."""
+        self.clock = self.spoke = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: L.Trainer, task: L.LightningModule, outputs, batch, number: int) -> None:
+        """Say where a long epoch is."""
+        if time.perf_counter() - self.spoke > self.EVERY_S:
+            self.spoke = time.perf_counter()
+            print(
+                f"epoch {trainer.current_epoch + 1:3d}: {(number + 1) / trainer.num_training_batches:.0%}", flush=True
+            )
+
+    def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        """Add a row."""
+        numbers = {name: round(float(value), 6) for name, value in trainer.callback_metrics.items()}
+        rate = trainer.optimizers[0].param_groups[-1]["lr"]
+        self.rows.append({"epoch": trainer.current_epoch + 1, **numbers, "learning_rate": rate})
+        seconds = time.perf_counter() - self.clock
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in numbers.items())
+        left = (self.epochs - trainer.current_epoch - 1) * seconds / 60
+        done = f"epoch {trainer.current_epoch + 1:3d} of {self.epochs}"
+        print(f"{done}  {shown}  {seconds:.1f} s, {left:.1f} min to go", flush=True)
+
+    def on_train_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        """Write the table once more, in case nothing was left to train."""
+        self.table()
+
+    def table(self) -> pd.DataFrame:
+        """All epochs so far; written to ``history.csv`` too."""
+        table = pd.DataFrame(self.rows)
+        with runs.atomic(self.run.folder / "history.csv") as path:
+            table.to_csv(path, index=False)
+        return table
+
+    def state_dict(self) -> dict:
+        """Travel with the checkpoint."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Come back from the checkpoint."""
+        self.rows = list(state["rows"])
+
+
+class Last(Callback):
+    """Saves the state of the training after each epoch, once everything of that epoch is recorded."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        """Save."""
+        trainer.save_checkpoint(self.path)
+
+
+class Settled(Callback):
+    """Puts the settings into each checkpoint."""
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+
+    def on_save_checkpoint(self, trainer: L.Trainer, task: L.LightningModule, checkpoint: dict) -> None:
+        """Add the settings."""
+        checkpoint["settings"] = to_dict(self.settings)
+
+
+class AtomicFiles(TorchCheckpointIO):
+    """Checkpoints that are either old or new, never half written."""
+
+    def save_checkpoint(self, checkpoint: dict, path: str | Path, storage_options: object = None) -> None:
+        """Write beside the target, then take its place."""
+        with runs.atomic(path) as temporary:
+            super().save_checkpoint(checkpoint, temporary, storage_options)
+
+
+def precision(run: Run) -> str:
+    """``auto`` as ``bfloat16`` where the processor or the GPU computes in it, else ``float32``."""
+    if run.settings.precision != "auto":
+        return run.settings.precision
+    if run.device == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    return "bfloat16" if torch.cpu._is_avx512_bf16_supported() else "float32"
+
+
+def _groups(net: nn.Module, settings: Settings, rate: float) -> list[dict]:
+    """Parameters that learn, those of a pretrained trunk at their own rate."""
+    trunk, rest = [], []
+    for name, parameter in net.named_parameters():
+        if parameter.requires_grad:
+            (trunk if ".backbone." in f".{name}" else rest).append(parameter)
+    groups = [{"params": trunk, "lr": settings.trunk_learning_rate}] if trunk else []
+    return [{**g, "weight_decay": settings.weight_decay} for g in [*groups, {"params": rest, "lr": rate}]]
+
+
+def _check_settings(path: Path, settings: Settings) -> None:
+    """Refuse to resume what other settings began."""
+    theirs, ours = load_checked(path, ("settings",))["settings"], to_dict(settings)
+    for name in ours.keys() - _RESUME_ANYWAY:
+        if theirs.get(name) != ours[name]:
+            raise StudyError(
+                f"{path}: was made with {name} = {theirs.get(name)}, these settings say {ours[name]}; "
+                "delete the file to train afresh, or give another out folder or seed"
+            )
