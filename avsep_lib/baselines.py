@@ -3,11 +3,14 @@
 Each function takes waveforms and gives estimates, float32 (N, L), like a separator does. Used by notebooks 01 and 04.
 """
 
+import itertools
 from collections.abc import Sequence
 
+import librosa
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.cluster import KMeans
 from sklearn.decomposition import NMF, non_negative_factorization
 
 from avsep_lib import spectra
@@ -46,10 +49,44 @@ def ideal_mask(sources: np.ndarray, settings: Settings, kind: str) -> np.ndarray
     return spectra.istft(spectra.apply_mask(mixture, mask), settings.n_fft, settings.hop, sources.shape[-1]).numpy()
 
 
+def blind_nmf(sources: np.ndarray, settings: Settings) -> np.ndarray:
+    """Estimates of NMF that knows nothing: components of the mixture, clustered by the MFCC of their spectra.
+
+    Clusters have no names, so the order that fits the sources best is taken: an oracle's help that the separator does
+    not get.
+
+    Parameters
+    ----------
+    sources : float array, shape (N, L)
+        As they stand in the mixture, which is their sum; used for the mixture and for the order.
+    settings : Settings
+
+    Returns
+    -------
+    float32 array, shape (N, L)
+
+    References
+    ----------
+    Spiertz and Gnann, Source-filter based clustering for monaural blind source separation, DAFx 2009.
+    """
+    count = len(sources)
+    spec = spectra.stft(torch.from_numpy(sources.sum(0)), settings.n_fft, settings.hop)
+    model = NMF(settings.nmf_components, init="nndsvda", max_iter=200, tol=1e-3, random_state=settings.seed)
+    gains = model.fit_transform(spec.abs().numpy().T)  # (F, T) -> (T, F): scikit-learn has observations in rows
+    mel = librosa.feature.melspectrogram(S=model.components_.T**2, sr=settings.sample_rate_hz, n_mels=40)
+    mfcc = librosa.feature.mfcc(S=librosa.power_to_db(mel), n_mfcc=13)[1:].T  # without the level: (R, 12)
+    cluster = KMeans(count, n_init=10, random_state=settings.seed).fit_predict(mfcc)
+    parts = [gains[:, cluster == n] @ model.components_[cluster == n] for n in range(count)]
+    estimates = _wiener(spec, np.stack(parts), settings, sources.shape[-1])
+    orders = itertools.permutations(range(count))
+    best = max(orders, key=lambda order: float((sources * estimates[list(order)]).sum()))
+    return estimates[list(best)]
+
+
 class Nmf:
     """Non-negative matrix factorisation with a dictionary for each instrument, learned from the training solos.
 
-    It is told which instruments play, so it is a floor that knows more than the separator and looks at nothing.
+    It is told which instruments play, so it knows more than the separator, and looks at nothing.
 
     Parameters
     ----------
@@ -79,10 +116,8 @@ class Nmf:
         gains, _, _ = non_negative_factorization(
             magnitude, H=dictionary, n_components=len(dictionary), init="custom", update_H=False, max_iter=200, tol=1e-3
         )
-        parts = np.stack([g @ d for g, d in zip(np.split(gains, len(sources), axis=1),
-                                                np.split(dictionary, len(sources)), strict=True)])  # fmt: skip
-        mask = spectra.ideal_ratio_mask(torch.from_numpy(parts.transpose(0, 2, 1).astype(np.float32)))  # (N, F, T)
-        return spectra.istft(spectra.apply_mask(spec, mask), settings.n_fft, settings.hop, sources.shape[-1]).numpy()
+        by_source = zip(np.split(gains, len(sources), axis=1), np.split(dictionary, len(sources)), strict=True)
+        return _wiener(spec, np.stack([g @ d for g, d in by_source]), settings, sources.shape[-1])
 
     def _learn(self, sounds: list[np.ndarray]) -> np.ndarray:
         """Dictionary (R, F) from the same share of each sound."""
@@ -93,3 +128,9 @@ class Nmf:
         model = NMF(settings.nmf_components, init="nndsvda", max_iter=200, tol=1e-3, random_state=settings.seed)
         model.fit(magnitude)
         return model.components_.astype(np.float32)
+
+
+def _wiener(spec: torch.Tensor, parts: np.ndarray, settings: Settings, length: int) -> np.ndarray:
+    """Waveforms (N, L) of a mixture (F, T) shared out as the modelled magnitudes (N, T, F) say."""
+    mask = spectra.ideal_ratio_mask(torch.from_numpy(parts.transpose(0, 2, 1).astype(np.float32)))
+    return spectra.istft(spectra.apply_mask(spec, mask), settings.n_fft, settings.hop, length).numpy()

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from avsep_lib.media import replacing
+from avsep_lib.files import atomic
 from avsep_lib.settings import StudyError
 
 COLUMNS = ("video_id", "path", "kind", "instruments", "split", "duration_s")
@@ -97,7 +97,7 @@ def write_index(index: pd.DataFrame, path: str | Path) -> None:
     _checked(stored, path, 2, (), check_files=False)
     for column in {"path", "frames_path"} & set(stored.columns):
         stored[column] = [_relative(path.absolute().parent, text) for text in stored[column]]
-    with replacing(path) as part:
+    with atomic(path) as part:
         stored.to_csv(part, index=False)
 
 

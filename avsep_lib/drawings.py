@@ -1,7 +1,7 @@
 """Pictures of players moving with their notes: a room, its light, its camera, and the people who play in it.
 
-Every choice is drawn once, when a ``Scene`` is made; ``Scene.picture`` then depends on the time alone, so that frames
-can be drawn in any order. Shapes are drawn at twice the size and averaged down, which gives smooth edges cheaply.
+Every choice is drawn once, when a ``Scene`` is made; ``Scene.picture`` then depends on the time alone, so
+frames can be drawn in any order. Shapes are drawn at twice the size and averaged down: smooth edges, cheaply.
 Used by ``rendered``; the instruments themselves are in ``instrument_shapes``.
 """
 
@@ -13,17 +13,16 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 from scipy.ndimage import gaussian_filter1d
 
-from avsep_lib.instrument_shapes import (
-    CIRCLE, LEFT, RIGHT, SHAPES, Brush, Colour, Look, Pose, curve, quad, shade,
-)  # fmt: skip
+from avsep_lib.instrument_shapes import CIRCLE, SHAPES, Brush, Colour, Look, Pose, curve, quad, shade
 from avsep_lib.scores import Note
 from avsep_lib.settings import StudyError
 
 OVERSAMPLING = 2  # canvas pixels per pixel of the picture
-MARGIN_PX = 6  # of the canvas around the picture: room for the camera to shake
+MARGIN_PX, MAX_SHAKE_PX = 6, 1.8  # of the canvas around the picture; how far the camera shakes
+BOX_MARGIN_PX = MAX_SHAKE_PX + 1  # and half the width of a line
 PHRASE_GAP_S, PHRASE_S = 0.25, 2.2  # a silence that ends a phrase; the longest breath or draw of the bellows
 
-# ---------------------------------------------------------------------------------------------------------- motion
+# ----------------------------------------------------------------------------------------------------- motion
 
 
 class Motion:
@@ -138,10 +137,8 @@ def _group(notes: Sequence[Note]) -> list[tuple[float, float, list[float], float
             groups[-1] = start_s, max(end_s, note.end_s), [*pitches, note.pitch], max(loud, note.loudness)
         else:
             groups.append((note.start_s, note.end_s, [note.pitch], note.loudness))
-    nexts = [start_s for start_s, *_ in groups[1:]] + [np.inf]
-    return [
-        (a, min(b, after), pitches, loud) for (a, b, pitches, loud), after in zip(groups, nexts, strict=True)
-    ]
+    after = [start_s for start_s, *_ in groups[1:]] + [np.inf]
+    return [(a, min(b, c), pitches, loud) for (a, b, pitches, loud), c in zip(groups, after, strict=False)]
 
 
 def _phrases(strikes) -> list[tuple[float, float, float]]:
@@ -171,23 +168,26 @@ def _pitch_scale(strikes) -> Callable[[float], float]:
     return lambda pitch: float((pitch - low + room) / (high - low + 2 * room))
 
 
-# ---------------------------------------------------------------------------------------------------------- player
+# ----------------------------------------------------------------------------------------------------- player
 
-SKINS = ((246, 214, 188), (234, 192, 160), (216, 168, 130), (186, 132, 96), (140, 94, 66), (96, 64, 48))
+SKINS = ((236, 198, 168), (226, 182, 148), (216, 168, 130), (186, 132, 96), (140, 94, 66), (96, 64, 48))
 HAIRS = (
-    (30, 24, 22),
-    (52, 36, 28),
-    (92, 60, 36),
-    (140, 96, 54),
-    (196, 160, 100),
-    (150, 148, 146),
-    (120, 52, 30),
-)
+    (30, 24, 22), (52, 36, 28), (92, 60, 36), (140, 96, 54), (196, 160, 100), (150, 148, 146), (120, 52, 30),
+)  # fmt: skip
 HAIR_STYLES = ("short", "short", "long", "bun", "curly", "bald")
 FACE = curve(
     -0.5j, 0.26 - 0.43j, 0.375 - 0.14j, 0.355 + 0.14j, 0.2 + 0.41j, 0.5j,
     -0.2 + 0.41j, -0.355 + 0.14j, -0.375 - 0.14j, -0.26 - 0.43j, closed=True, steps=4,
 )  # fmt: skip
+CAP = curve(
+    -0.4 - 0.02j, -0.3 - 0.26j, -0.3j, 0.25 - 0.2j, 0.36 - 0.2j, 0.41, 0.42 - 0.3j, 0.24 - 0.52j,
+    -0.57j, -0.26 - 0.52j, -0.43 - 0.3j, closed=True, steps=3,
+)  # fmt: skip
+BEARD = curve(
+    -0.33 + 0.12j, -0.18 + 0.24j, 0.18 + 0.24j, 0.33 + 0.12j, 0.21 + 0.44j, 0.53j, -0.21 + 0.44j, closed=True
+)
+CURLS = 0.4 * np.exp(1j * np.linspace(0.95, 2.05, 9) * np.pi) * 1.1 - 0.05j
+NOSE, SMILE = np.array([-0.02j, 0.03 + 0.12j, -0.03 + 0.14j]), np.array([-0.1 + 0.29j, 0.31j, 0.1 + 0.29j])
 TORSO_Y = np.array([-0.16, -0.1, 0.02, 0.16, 0.4, 0.9, 1.5, 2.1, 2.8])
 TORSO_WIDTH = np.array([0.36, 0.7, 1.3, 1.62, 1.76, 1.66, 1.46, 1.4, 1.5])  # at each y
 
@@ -245,12 +245,10 @@ class Player:
         self.motion = Motion(score)
         self.seated = rng.random() < self.shape.seated
         self.cut = rng.uniform(*self.shape.view)
-        a, b = rng.choice(len(self.shape.colours), 2, replace=False)
+        self.mirrored = rng.random() < 0.25
+        a, b = rng.permutation(self.shape.colours)[:2].tolist()
         self.look = Look(
-            colour=shade(
-                _blend(self.shape.colours[a], self.shape.colours[b], 0.3 * rng.random()),
-                rng.uniform(0.85, 1.06),
-            ),
+            colour=shade(_blend(a, b, 0.3 * rng.random()), rng.uniform(0.85, 1.06)),
             size=rng.uniform(0.93, 1.07),
             tilt=rng.uniform(-1, 1),
             variety=rng.random(),
@@ -258,8 +256,8 @@ class Player:
         )
 
     def extent(self) -> tuple[float, float, float, float]:
-        """x0, y0, x1, y1 in heads from the neck, over the whole motion."""
-        ruler = Brush(None)
+        """Measure x0, y0, x1, y1 over the whole motion, in heads from the neck."""
+        ruler = Brush(None, flip_px=0.0 if self.mirrored else None)
         times = np.linspace(0, self.motion.time_s[-1], 16).tolist()
         strikes = self.motion.strikes[:: max(1, len(self.motion.strikes) // 16)]
         for time_s in times + [s for a, b, *_ in strikes for s in (a, b)]:
@@ -287,11 +285,9 @@ class Player:
                 room.line([x + 3j, 1.1 * x + 5.2j], 0.12, (48, 36, 30))
         for side in (-1, 1):
             hip = side * 0.4 * build + 2.6j
-            knee, foot = (
-                (side * 1.12 + 3.25j, side * 1.0 + 5.05j)
-                if self.seated
-                else (side * 0.46 + 4.4j, side * 0.5 + 6.1j)
-            )
+            knee, foot = (1.12 + 3.25j, 1.0 + 5.05j) if self.seated else (0.46 + 4.4j, 0.5 + 6.1j)
+            if side < 0:
+                knee, foot = -knee.conjugate(), -foot.conjugate()
             room.fill(quad(foot - 0.05, foot + side * 0.42 + 0.12j, 0.26), (34, 28, 28))
             _limb(room, (hip, knee, foot), (0.86 * build, 0.6, 0.4), person.trousers)
 
@@ -300,25 +296,25 @@ class Player:
         if person.style == "long":
             body.tube([-1.2j, -0.7j, 0.35j], [0.8, 1.0, 0.95], person.hair, gloss=0.2)
         body.tube(1j * TORSO_Y, TORSO_WIDTH * person.build, person.shirt, gloss=0.1)
+        self._dress(body)
+        body.tube([-0.4j, 0.12j], [0.34, 0.4], shade(person.skin, 0.86), gloss=0.2)
+        body.fill(0.08j + 0.26 * (CIRCLE.real + 0.6j * CIRCLE.imag), shade(person.skin, 0.88))
+
+    def _dress(self, body: Brush) -> None:
+        person, half = self.person, 0.68 * self.person.build
         if person.dress == "stripes":
-            for y in np.arange(0.7, 2.7, 0.32):
-                body.fill(
-                    quad(-0.68 * person.build + 1j * y, 0.68 * person.build + 1j * y, 0.13),
-                    shade(person.shirt, 1.35),
-                )
+            for y in np.arange(0.7, 2.7, 0.32) * 1j:
+                body.fill(quad(y - half, y + half, 0.13), shade(person.shirt, 1.35))
         elif person.dress == "jacket":
             body.fill([-0.22, 0.22, 0.03 + 1.7j, -0.03 + 1.7j], (232, 232, 230))
-            body.fill(
-                [-0.05 + 0.1j, 0.05 + 0.1j, 0.09 + 1.2j, 1.4j, -0.09 + 1.2j], shade(person.trousers, 0.8)
-            )
+            tie = [-0.05 + 0.1j, 0.05 + 0.1j, 0.09 + 1.2j, 1.4j, -0.09 + 1.2j]
+            body.fill(tie, shade(person.trousers, 0.8))
             for side in (-1, 1):
                 body.fill([side * 0.24, side * 0.52 + 0.55j, 1.75j], shade(person.shirt, 0.7))
         elif person.dress == "buttons":
             body.line([0.15j, 2.7j], 0.03, shade(person.shirt, 0.6))
-            for y in np.arange(0.5, 2.6, 0.45):
-                body.disc(1j * y, 0.05, shade(person.shirt, 0.5))
-        body.tube([-0.4j, 0.12j], [0.34, 0.4], shade(person.skin, 0.86), gloss=0.2)
-        body.fill(0.08j + 0.26 * (CIRCLE.real + 0.6j * CIRCLE.imag), shade(person.skin, 0.88))
+            for y in np.arange(0.5, 2.6, 0.45) * 1j:
+                body.disc(y, 0.05, shade(person.shirt, 0.5))
 
     def _head(self, body: Brush, pose: Pose) -> None:
         person, turn = self.person, self.look.turn
@@ -326,77 +322,40 @@ class Player:
         if person.style == "bun":
             head.ball(-0.2 * turn - 0.6j, 0.2, person.hair)
         if person.style != "bald":
-            head.fill(-0.1 * turn - 0.07j + 1.12 * (FACE.real + 0.95j * FACE.imag), person.hair)
+            head.fill(-0.1 * turn - 0.07j + 1.1 * FACE, person.hair)
         for side in (-1, 1):
             if side * turn < 0.5:
                 head.disc(side * 0.375 - 0.12 * turn + 0.04j, 0.085, shade(person.skin, 0.85), squash=1.4)
         head.solid(FACE, person.skin, bulge=0.55)
         if self.shape.blown:
             for side in (-1, 1):
-                head.disc(side * 0.23 + 0.1 * turn + 0.22j, 0.07 + 0.06 * pose.level, shade(person.skin, 1.1))
+                cheek = side * 0.23 + 0.1 * turn + 0.22j
+                head.disc(cheek, 0.07 + 0.06 * pose.level, shade(person.skin, 1.1))
         self._face(head, 0.2 * turn, pose)
         if person.style != "bald":
-            part = 0.16 * turn
-            cap = curve(
-                -0.4 - 0.02j,
-                -0.3 - 0.26j,
-                part - 0.05 - 0.3j,
-                part + 0.2 - 0.2j,
-                0.36 - 0.2j,
-                0.41 + 0j,
-                0.42 - 0.3j,
-                0.24 - 0.52j,
-                -0.57j,
-                -0.26 - 0.52j,
-                -0.43 - 0.3j,
-                closed=True,
-                steps=3,
-            )
-            head.solid(cap, person.hair, bulge=0.8, layers=2)
+            head.solid(CAP + 0.06 * turn, person.hair, bulge=0.3, layers=3)
         if person.style == "curly":
-            for angle in np.linspace(np.pi * 0.95, np.pi * 2.05, 9):
-                head.ball(0.4 * np.cos(angle) + 1j * (0.46 * np.sin(angle) - 0.06), 0.16, person.hair)
+            for curl in CURLS:
+                head.ball(curl, 0.16, person.hair)
 
     def _face(self, head: Brush, shift: float, pose: Pose) -> None:
         person = self.person
-        dark = shade(person.skin, 0.35)
         if person.beard:
-            head.fill(
-                curve(
-                    -0.33 + 0.12j,
-                    -0.18 + 0.24j,
-                    0.18 + 0.24j,
-                    0.33 + 0.12j,
-                    0.21 + 0.44j,
-                    0.53j,
-                    -0.21 + 0.44j,
-                    closed=True,
-                ),
-                person.hair,
-            )
+            head.fill(BEARD, person.hair)
         for side in (-1, 1):
             eye = shift + side * 0.15 - 0.03j
             head.disc(eye, 0.06, (240, 236, 230), squash=0.6)
             head.disc(eye + 0.1 * shift, 0.036, (30, 22, 20))
-            head.line(
-                [eye - 0.08 - 0.11j, eye + 0.08 - 0.11j - 0.02j * pose.level], 0.035, shade(person.hair, 0.8)
-            )
+            brow = eye - 0.11j - 0.02j * pose.level
+            head.line([brow - 0.08, brow + 0.08], 0.035, shade(person.hair, 0.8))
             if person.glasses:
-                rim = eye + 0.115 * CIRCLE
-                head.line(np.append(rim, rim[0]), 0.025, (30, 28, 30))
-        head.line(
-            [1.25 * shift - 0.02j, 1.5 * shift + 0.03 + 0.12j, 1.25 * shift - 0.03 + 0.14j],
-            0.035,
-            shade(person.skin, 0.68),
-        )
+                head.line(eye + 0.115 * np.append(CIRCLE, 1), 0.025, (30, 28, 30))
+        head.line(NOSE + 1.3 * shift, 0.035, shade(person.skin, 0.68))
+        lips = _blend(shade(person.skin, 0.5), (176, 84, 80), 0.5)
         if self.shape.blown:
-            head.disc(shift + 0.31j, 0.07, shade((176, 84, 80), 0.9), squash=0.7)
+            head.disc(shift + 0.31j, 0.07, lips, squash=0.7)
         else:
-            head.line(
-                [shift - 0.1 + 0.29j, shift + 0.31j, shift + 0.1 + 0.29j],
-                0.04,
-                _blend(dark, (190, 90, 90), 0.5),
-            )
+            head.line(SMILE + shift, 0.04, lips)
 
     def _arm(self, body: Brush, side: int, hand: complex, fingers: complex, pose: Pose) -> None:
         """Draw shoulder, elbow, hand and fingers; a hand nearby foreshortens the arm."""
@@ -406,8 +365,8 @@ class Player:
         distance = abs(reach)
         bone = max(0.85, min(1.4, 0.8 * distance), 0.505 * distance)
         bend = 1j * reach / distance * np.sqrt(max(bone**2 - distance**2 / 4, 0))
-        middle = shoulder + reach / 2
-        elbow = max(middle + bend, middle - bend, key=lambda z: z.imag + 0.4 * side * z.real)
+        hang = bend.imag + 0.4 * side * bend.real  # the elbow hangs down and out, and never jumps
+        elbow = shoulder + reach / 2 + bend * np.clip(3 * hang, -1, 1)
         sleeve, joints, widths = shade(person.shirt, 0.92), (shoulder, elbow, hand), (0.5, 0.37, 0.21)
         body.disc(shoulder, 0.25, sleeve)
         if person.long_sleeves:
@@ -420,26 +379,20 @@ class Player:
         for i in range(4):
             lift = 0.09 * (1 - pose.fingers[i])
             knuckle = hand + along * (0.08 + 0.09j * (i - 1.5))
-            body.line(
-                [knuckle, knuckle + along * (0.2 - lift)], 0.08, shade(person.skin, 0.86 + 0.05 * (i % 2))
-            )
+            tip = knuckle + along * (0.2 - lift)
+            body.line([knuckle, tip], 0.08, shade(person.skin, 0.86 + 0.05 * (i % 2)))
 
 
 def _limb(brush: Brush, joints: Sequence[complex], widths: Sequence[float], colour: Colour) -> None:
     """Draw an arm or a leg: root, joint and end, the joint rounded."""
     root, joint, end = joints
-    points = [
-        root,
-        joint + 0.2 * (root - joint),
-        joint + 0.04 * (root + end - 2 * joint),
-        joint + 0.2 * (end - joint),
-        end,
-    ]
+    bent = joint + 0.04 * (root + end - 2 * joint)
+    points = [root, joint + 0.2 * (root - joint), bent, joint + 0.2 * (end - joint), end]
     brush.disc(joint, 0.48 * widths[1], shade(colour, 0.8))
     brush.tube(points, np.interp([0, 0.4, 0.5, 0.6, 1], [0, 0.5, 1], widths), colour, gloss=0.1)
 
 
-# ---------------------------------------------------------------------------------------------------------- room
+# ------------------------------------------------------------------------------------------------------- room
 
 
 def _clouds(rng: np.random.Generator, height: int, width: int, cells: int) -> np.ndarray:
@@ -451,17 +404,14 @@ def _clouds(rng: np.random.Generator, height: int, width: int, cells: int) -> np
 def _wall(draw: ImageDraw.ImageDraw, w: int, h: int, paint: Colour, rng: np.random.Generator) -> None:
     """A plain wall, some with a picture or two."""
     for _ in range(rng.integers(0, 3)):
-        x, y, a, b = (
-            rng.uniform(0, w),
-            rng.uniform(0, 0.4 * h),
-            rng.uniform(0.1, 0.22) * w,
-            rng.uniform(0.15, 0.35) * h,
-        )
+        x, y = rng.uniform(0, w), rng.uniform(0, 0.4 * h)
+        a, b = rng.uniform(0.1, 0.22) * w, rng.uniform(0.15, 0.35) * h
         draw.rectangle((x, y, x + a, y + b), fill=_colour(rng, (0, 0.5), (0.1, 0.9)))
         draw.rectangle((x + 7, y + 7, x + a - 7, y + b - 7), fill=_colour(rng, (0.1, 0.7), (0.3, 0.9)))
 
 
 def _curtain(draw: ImageDraw.ImageDraw, w: int, h: int, paint: Colour, rng: np.random.Generator) -> None:
+    """A curtain whose folds are not quite even."""
     fold = rng.uniform(18, 50)
     for x in range(w):
         wave = np.sin(2 * np.pi * x / fold + 0.8 * np.sin(x / 90))
@@ -469,6 +419,7 @@ def _curtain(draw: ImageDraw.ImageDraw, w: int, h: int, paint: Colour, rng: np.r
 
 
 def _bookshelf(draw: ImageDraw.ImageDraw, w: int, h: int, paint: Colour, rng: np.random.Generator) -> None:
+    """Shelves full of books."""
     shelf, wood = rng.uniform(90, 130), shade(paint, 0.45)
     draw.rectangle((0, 0, w, h), fill=shade(wood, 0.6))
     for y in np.arange(rng.uniform(-60, 0), h, shelf):
@@ -476,21 +427,17 @@ def _bookshelf(draw: ImageDraw.ImageDraw, w: int, h: int, paint: Colour, rng: np
         while x < w:
             thick, tall = rng.uniform(9, 26), rng.uniform(0.55, 0.9) * shelf
             if rng.random() < 0.9:
-                draw.rectangle(
-                    (x, y + shelf - tall, x + thick, y + shelf), fill=_colour(rng, (0.1, 0.6), (0.2, 0.8))
-                )
+                book = (x, y + shelf - tall, x + thick, y + shelf)
+                draw.rectangle(book, fill=_colour(rng, (0.1, 0.6), (0.2, 0.8)))
             x += thick + 1.5
         draw.rectangle((0, y + shelf - 2, w, y + shelf + 9), fill=wood)
 
 
 def _window(draw: ImageDraw.ImageDraw, w: int, h: int, paint: Colour, rng: np.random.Generator) -> None:
+    """A window onto sky and bushes."""
     sky = _colour(rng, (0.05, 0.3), (0.8, 1.0))
-    x, y, a, b = (
-        rng.uniform(0, 0.6) * w,
-        rng.uniform(-0.1, 0.12) * h,
-        rng.uniform(0.25, 0.5) * w,
-        rng.uniform(0.4, 0.65) * h,
-    )
+    x, y = rng.uniform(0, 0.6) * w, rng.uniform(-0.1, 0.12) * h
+    a, b = rng.uniform(0.25, 0.5) * w, rng.uniform(0.4, 0.65) * h
     draw.rectangle((x - 12, y - 12, x + a + 12, y + b + 12), fill=(236, 234, 228))
     draw.rectangle((x, y, x + a, y + b), fill=sky)
     for _ in range(12):
@@ -501,6 +448,7 @@ def _window(draw: ImageDraw.ImageDraw, w: int, h: int, paint: Colour, rng: np.ra
 
 
 def _panels(draw: ImageDraw.ImageDraw, w: int, h: int, paint: Colour, rng: np.random.Generator) -> None:
+    """Boards of wood, side by side."""
     board, wood = rng.uniform(34, 90), _blend(paint, (150, 100, 60), 0.75)
     for x in np.arange(-rng.uniform(0, board), w, board):
         draw.rectangle((x, 0, x + board, h), fill=shade(wood, rng.uniform(0.86, 1.06)))
@@ -510,14 +458,13 @@ def _panels(draw: ImageDraw.ImageDraw, w: int, h: int, paint: Colour, rng: np.ra
 
 
 def _stage(draw: ImageDraw.ImageDraw, w: int, h: int, paint: Colour, rng: np.random.Generator) -> None:
+    """A dark stage with three spotlights."""
     draw.rectangle((0, 0, w, h), fill=shade(paint, 0.16))
     for x in rng.uniform(0, w, 3):
         foot = x + rng.normal(0, 0.25) * w
         for spread in (70, 54, 38):
-            draw.polygon(
-                [x - 8, 0, x + 8, 0, foot + spread, h, foot - spread, h],
-                fill=shade(paint, 0.42 - spread / 300),
-            )
+            cone = [x - 8, 0, x + 8, 0, foot + spread, h, foot - spread, h]
+            draw.polygon(cone, fill=shade(paint, 0.42 - spread / 300))
         draw.ellipse((x - 16, -10, x + 16, 16), fill=shade(paint, 1.8))
 
 
@@ -546,7 +493,7 @@ def _light(height: int, width: int, towards: complex, rng: np.random.Generator) 
     slope = 1 + rng.uniform(0.05, 0.3) * (x * towards.real + y * towards.imag)
     vignette = 1 - rng.uniform(0.05, 0.4) * (x**2 + y**2) / 2
     warmth = rng.normal(0, 0.07)
-    tint = np.array([1 + warmth, 1.0, 1 - warmth]) * rng.uniform(0.85, 1.12)
+    tint = np.array([1 + warmth, 1.0, 1 - warmth]) * rng.uniform(0.92, 1.14)
     return ((slope * vignette)[..., None] * tint).astype(np.float32)
 
 
@@ -584,73 +531,52 @@ class Scene:
     ):
         _check(instruments, scores)
         self.height, self.width = size_px
-        towards = np.exp(1j * np.radians(rng.uniform(-150, -30)))
-        self.light = _light(self.height, self.width, towards, rng)
-        self.players = [Player(name, score, rng) for name, score in zip(instruments, scores, strict=True)]
-        self.shake = [
-            (rng.uniform(0.1, 0.6), rng.uniform(0, 7), rng.uniform(0, 0.6), rng.uniform(-3, 3))
-            for _ in range(3)
-        ]
-        self.noise = rng.normal(0, rng.uniform(0.5, 3), (self.height + 64, self.width + 64, 1)).astype(
-            np.float32
-        )
+        self.towards_light = complex(np.exp(1j * np.radians(rng.uniform(-150, -30))))
+        self.light = _light(self.height, self.width, self.towards_light, rng)
+        self.shake = rng.uniform([0, 0.1, 0, -3], [MAX_SHAKE_PX / 3, 0.6, 7, 3], (3, 4)).T
         self.softness = rng.uniform(0, 0.5)
-        self._place(towards, rng)
-        margin = 2 * MARGIN_PX
-        size = [OVERSAMPLING * (side + margin) for side in (self.width, self.height)]
-        self.canvas = self._with_shadows(_backdrop(*size, rng), towards)
+        grain = rng.standard_normal((self.height + 64, self.width + 64, 1), dtype=np.float32)
+        self.noise = grain * np.float32(rng.uniform(0.5, 3))
+        size = [OVERSAMPLING * (side + 2 * MARGIN_PX) for side in (self.width, self.height)]
+        backdrop = _backdrop(*size, rng)  # before the players: the room must not tell the instrument
+        self.players = [Player(name, score, rng) for name, score in zip(instruments, scores, strict=True)]
+        self._place(rng)
+        self.canvas = self._with_shadows(backdrop)
 
-    def _place(self, towards: complex, rng: np.random.Generator) -> None:
+    def _place(self, rng: np.random.Generator) -> None:
         """Give each player a slot of the picture, a size and a box in it."""
-        slot = self.width / len(self.players)
-        extents = [player.extent() for player in self.players]
-        mirrors = [rng.random() < 0.25 for _ in self.players]
-        room = [
-            min(0.93 * slot / (x1 - x0), 0.95 * self.height / (player.cut - y0))
-            for player, (x0, y0, x1, _) in zip(self.players, extents, strict=True)
-        ]
-        scales = [min(scale, 1.3 * min(room)) * rng.uniform(0.84, 1) for scale in room]
-        self.places, self.boxes = [], []
-        for i, (player, (x0, y0, x1, y1), scale) in enumerate(
-            zip(self.players, extents, scales, strict=True)
-        ):
-            if mirrors[i]:
-                x0, x1 = -x1, -x0
-            spare_x, spare_y = slot - scale * (x1 - x0), self.height - scale * (player.cut - y0)
-            centre = i * slot + spare_x * rng.uniform(0.25, 0.75) - scale * x0
-            neck = spare_y * rng.uniform(0.3, 0.85) - scale * y0
-            self.places.append(
-                (centre + 1j * neck, scale, mirrors[i], -towards.conjugate() if mirrors[i] else towards)
-            )
-            sway = MARGIN_PX / 3
-            box = (
-                centre + scale * x0 - sway,
-                neck + scale * y0 - sway,
-                centre + scale * x1 + sway,
-                neck + scale * y1 + sway,
-            )
-            limits = (self.width, self.height) * 2
-            self.boxes.append(
-                tuple(float(np.clip(edge, 0, limit)) for edge, limit in zip(box, limits, strict=True))
-            )
+        count = len(self.players)
+        x0, y0, x1, y1 = np.array([player.extent() for player in self.players]).T
+        width, height = x1 - x0, np.array([player.cut for player in self.players]) - y0
+        slot = self.width / count
+        room = np.minimum(0.94 * (slot - 2 * BOX_MARGIN_PX) / width, 0.95 * self.height / height)
+        self.scales = np.minimum(room, 1.3 * room.min()) * rng.uniform(0.84, 1, count)  # px per head
+        left = slot * np.arange(count) + (slot - self.scales * width) * rng.uniform(0.3, 0.7, count)
+        top = (self.height - self.scales * height) * rng.uniform(0.3, 0.85, count)
+        self.necks = left - self.scales * x0 + 1j * (top - self.scales * y0)  # px
+        right, bottom = left + self.scales * width, top + self.scales * (y1 - y0)
+        edges = np.stack([left, top, right, bottom], axis=1) + BOX_MARGIN_PX * np.array([-1, -1, 1, 1])
+        limits = (self.width, self.height, self.width, self.height)
+        self.boxes = [tuple(box) for box in np.clip(edges, 0, limits).tolist()]
 
-    def _brush(self, draw: ImageDraw.ImageDraw, i: int) -> Brush:
-        neck, scale, mirror, light = self.places[i]
-        neck = OVERSAMPLING * (neck + MARGIN_PX * (1 + 1j))
-        if not mirror:
-            return Brush(draw, neck, OVERSAMPLING * scale + 0j, light)
-        return Brush(draw, 1j * neck.imag, OVERSAMPLING * scale + 0j, light, flip_px=neck.real)
+    def _paint(self, canvas: Image.Image, time_s: float) -> Image.Image:
+        """Draw the players on the canvas."""
+        draw = ImageDraw.Draw(canvas)
+        for player, neck, scale in zip(self.players, self.necks, self.scales, strict=True):
+            origin, light, flip_px = OVERSAMPLING * (neck + MARGIN_PX * (1 + 1j)), self.towards_light, None
+            if player.mirrored:
+                origin, light, flip_px = 1j * origin.imag, -light.conjugate(), origin.real
+            brush = Brush(draw, complex(origin), complex(OVERSAMPLING * scale), light, flip_px)
+            player.paint(brush, player.motion.pose(time_s))
+        return canvas
 
-    def _with_shadows(self, canvas: Image.Image, towards: complex) -> Image.Image:
+    def _with_shadows(self, canvas: Image.Image) -> Image.Image:
         """Darken the wall behind the players, away from the light."""
-        before, after = canvas, canvas.copy()
-        draw = ImageDraw.Draw(after)
-        for i, player in enumerate(self.players):
-            player.paint(self._brush(draw, i), player.motion.pose(0))
-        mask = ImageChops.difference(before, after).convert("L").point(lambda v: 255 * (v > 3)).reduce(4)
-        shift = (int(-6 * towards.real), int(-6 * towards.imag))
-        mask = ImageChops.offset(mask.filter(ImageFilter.GaussianBlur(7)), *shift).point(lambda v: 0.45 * v)
-        return Image.composite(Image.new("RGB", canvas.size), canvas, mask.resize(canvas.size))
+        changed = ImageChops.difference(canvas, self._paint(canvas.copy(), 0.0)).convert("L")
+        mask = changed.point(lambda v: 115 * (v > 3)).reduce(4).filter(ImageFilter.GaussianBlur(7))
+        away, shadow = -6 * self.towards_light, Image.new("L", mask.size)
+        shadow.paste(mask, (round(away.real), round(away.imag)))
+        return Image.composite(Image.new("RGB", canvas.size), canvas, shadow.resize(canvas.size))
 
     def picture(self, time_s: float) -> np.ndarray:
         """Draw the scene at a time; equal times give equal pictures.
@@ -664,26 +590,22 @@ class Scene:
         -------
         ndarray of uint8, shape (height, width, 3)
         """
-        canvas = self.canvas.copy()
-        draw = ImageDraw.Draw(canvas)
-        for i, player in enumerate(self.players):
-            player.paint(self._brush(draw, i), player.motion.pose(time_s))
-        x, y = (OVERSAMPLING * MARGIN_PX + round(OVERSAMPLING * offset) for offset in self._camera(time_s))
-        canvas = canvas.crop((x, y, x + OVERSAMPLING * self.width, y + OVERSAMPLING * self.height)).reduce(
-            OVERSAMPLING
-        )
+        canvas = self._paint(self.canvas.copy(), time_s)
+        x, y = (round(OVERSAMPLING * (MARGIN_PX - 1 + offset)) for offset in self._camera(time_s))
+        right, bottom = x + OVERSAMPLING * (self.width + 1), y + OVERSAMPLING * (self.height + 1)
+        canvas = canvas.crop((x, y, right, bottom)).reduce(OVERSAMPLING)
         canvas = Image.blend(canvas, ImageChops.offset(canvas, 1, 1), 0.5 * self.softness)
-        frame = int(time_s * 1000)
-        dy, dx = frame * 7919 % 64, frame * 104729 % 64
-        pixels = np.asarray(canvas) * self.light
+        tick = round(time_s * 1000)
+        dy, dx = tick * 7919 % 64, tick * 104729 % 64
+        pixels = np.asarray(canvas)[1:, 1:] * self.light  # the offset wraps the first row and column
         pixels += self.noise[dy : dy + self.height, dx : dx + self.width]
         return np.clip(pixels, 0, 255, out=pixels).astype(np.uint8)
 
     def _camera(self, time_s: float) -> tuple[float, float]:
         """Shake of the camera in px, right and down."""
-        x = sum(a * np.sin(2 * np.pi * f * time_s + p) for f, p, a, _ in self.shake)
-        y = sum(a * np.cos(2 * np.pi * 0.8 * f * time_s + p + q) for f, p, a, q in self.shake)
-        return x, y
+        reach_px, rate_hz, phase, lag = self.shake
+        turn = 2 * np.pi * rate_hz * time_s + phase
+        return float(reach_px @ np.sin(turn)), float(reach_px @ np.cos(0.8 * turn + lag))
 
 
 def _check(instruments: Sequence[str], scores: Sequence[Sequence[Note]]) -> None:
@@ -691,6 +613,5 @@ def _check(instruments: Sequence[str], scores: Sequence[Sequence[Note]]) -> None
         if name not in SHAPES:
             raise StudyError(f"unknown instrument {name!r}: choose from {', '.join(sorted(SHAPES))}")
     if not instruments or len(instruments) != len(scores):
-        raise StudyError(
-            f"{len(instruments)} instruments but {len(scores)} scores: give one score per instrument"
-        )
+        counts = f"{len(instruments)} instruments but {len(scores)} scores"
+        raise StudyError(f"{counts}: give one score to each of at least one instrument")

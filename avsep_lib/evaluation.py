@@ -15,10 +15,10 @@ import torch
 from scipy import stats
 from torch.utils.data import DataLoader
 
-from avsep_lib import spectra
+from avsep_lib import baselines, mixtures, spectra
 from avsep_lib.networks import Separator
 from avsep_lib.settings import StudyError
-from avsep_lib.store import SILENT_DB, level_db
+from avsep_lib.store import SILENT_DB, VideoStore, level_db
 
 METRICS = ("sdr_db", "sir_db", "sar_db", "si_sdr_db")
 _RESAMPLINGS = 2000
@@ -34,8 +34,9 @@ def score(references: np.ndarray, estimates: np.ndarray) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row for each source: sdr_db, sir_db, sar_db, si_sdr_db and silent (``""``, ``reference`` or ``estimate``).
-        With a silent reference nothing of the mixture can be scored; a silent estimate has no score of its own.
+        One row for each source: sdr_db, sir_db, sar_db, si_sdr_db and silent: ``""``, ``reference``, ``estimate``, or
+        ``mixture`` for a source whose mixture has another, silent reference, since nothing of such a mixture can be
+        scored. A silent estimate has no score of its own.
 
     Raises
     ------
@@ -54,7 +55,8 @@ def score(references: np.ndarray, estimates: np.ndarray) -> pd.DataFrame:
     silent_estimate = np.array([level_db(wave) < SILENT_DB - 40 for wave in estimates])
     silent = np.where(silent_reference, "reference", np.where(silent_estimate, "estimate", ""))
     if silent_reference.any():
-        return pd.DataFrame({name: np.nan for name in METRICS} | {"silent": silent})
+        silent = np.where(silent_reference, "reference", "mixture")
+        return pd.DataFrame(dict.fromkeys(METRICS, np.nan) | {"silent": silent})
     # The score of one estimate does not depend on the others, so a silent one can be stood in for.
     heard = np.where(silent_estimate[:, None], references, estimates)
     with warnings.catch_warnings():
@@ -76,7 +78,8 @@ def si_sdr(references: np.ndarray, estimates: np.ndarray) -> np.ndarray:
     """
     scale = (estimates * references).sum(-1) / np.square(references).sum(-1)
     target = scale[:, None] * references
-    return 10 * np.log10(np.square(target).sum(-1) / np.square(estimates - target).sum(-1))
+    with np.errstate(divide="ignore"):  # a perfect estimate has an infinite one
+        return 10 * np.log10(np.square(target).sum(-1) / np.square(estimates - target).sum(-1))
 
 
 def score_many(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[pd.DataFrame]:
@@ -94,7 +97,7 @@ def separate_listed(separator: Separator, loader: DataLoader, shuffled: bool = F
     loader : DataLoader
         Of ``mixtures.listed_loader``.
     shuffled : bool
-        Give every mixture the pictures of the next one: what is left of the score does not come from looking.
+        Give every mixture the pictures of the one before: what is left of the score does not come from looking.
 
     Returns
     -------
@@ -105,8 +108,7 @@ def separate_listed(separator: Separator, loader: DataLoader, shuffled: bool = F
     waves, queries = [], []
     for batch in loader:
         waves.append(batch["sources"].sum(1) / batch["sources"].shape[1])
-        seen = batch["features"].float() if "features" in batch else frame_net.features(batch["pictures"].to(device))
-        queries.append(frame_net(seen.to(device)))
+        queries.append(frame_net(frame_net.features(batch["seen"].to(device))))
     waves, queries = torch.cat(waves), torch.cat(queries)
     if shuffled:
         queries = queries.roll(1, dims=0)
@@ -121,6 +123,39 @@ def separate_listed(separator: Separator, loader: DataLoader, shuffled: bool = F
 def references(loader: DataLoader) -> list[np.ndarray]:
     """The sources of each mixture of a fixed list as they stand in it, float32 (N, L); their sum is the mixture."""
     return [sources.numpy() / sources.shape[0] for batch in loader for sources in batch["sources"]]
+
+
+def compare(separator: Separator, nmf: baselines.Nmf, listed: pd.DataFrame, store: VideoStore) -> pd.DataFrame:
+    """Score every method of the main table on the same mixtures.
+
+    Parameters
+    ----------
+    separator : Separator
+    nmf : baselines.Nmf
+    listed : DataFrame
+        As ``mixtures.fixed_list`` gives it.
+    store : VideoStore
+
+    Returns
+    -------
+    DataFrame
+        As :func:`evaluate` gives it; from floor to ceiling: ``mixture``, ``NMF, blind``, ``NMF, instruments known``,
+        ``separator, shuffled pictures``, ``separator``, ``ideal binary mask``, ``ideal ratio mask``.
+    """
+    settings = separator.settings
+    loader = mixtures.listed_loader(listed, store, separator.frame_net.backbone.frozen)
+    true = references(loader)
+    names = [list(part.instrument) for _, part in listed.groupby("mixture")]
+    methods = {
+        "mixture": [baselines.mixture_as_estimate(sources) for sources in true],
+        "NMF, blind": [baselines.blind_nmf(sources, settings) for sources in true],
+        "NMF, instruments known": [nmf(sources, who) for sources, who in zip(true, names, strict=True)],
+        "separator, shuffled pictures": separate_listed(separator, loader, shuffled=True),
+        "separator": separate_listed(separator, loader),
+        "ideal binary mask": [baselines.ideal_mask(sources, settings, "binary") for sources in true],
+        "ideal ratio mask": [baselines.ideal_mask(sources, settings, "ratio") for sources in true],
+    }
+    return evaluate(listed, true, methods)
 
 
 def evaluate(listed: pd.DataFrame, true: list[np.ndarray], methods: dict[str, list[np.ndarray]]) -> pd.DataFrame:
@@ -187,12 +222,12 @@ def interval_over_videos(values: pd.Series, video_ids: pd.Series) -> tuple[float
         If there is nothing to average.
     """
     groups = values.groupby(video_ids.to_numpy()).agg(["sum", "count"]).to_numpy(float)
-    if not groups[:, 1].sum():
+    groups = groups[groups[:, 1] > 0]  # a video without a score has no part in the mean
+    if not len(groups):
         raise StudyError("no score is left to average; every reference or estimate is silent")
     rng = np.random.default_rng(0)
     drawn = groups[rng.integers(len(groups), size=(_RESAMPLINGS, len(groups)))].sum(1)
-    means = drawn[:, 0] / np.maximum(drawn[:, 1], 1)
-    low, high = np.quantile(means, [0.025, 0.975])
+    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [0.025, 0.975])
     return float(low), float(high)
 
 

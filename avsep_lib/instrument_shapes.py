@@ -1,8 +1,8 @@
 """How eleven instruments look and how they are held: one small function each, drawn with a shading brush.
 
-A point of the plane is a complex number, x to the right and y down, so that a turn is a product and a shift a sum.
-Lengths are in heads (the height of the player's head, about 23 cm). A player faces the camera: their right hand is at
-the left of the picture (side -1), their left hand at the right (side +1); a mirrored player swaps the two.
+Points of the plane are complex numbers, x to the right and y down: a turn is a product, a shift a sum.
+Lengths are in heads, the height of a head, about 23 cm. A player faces the camera: their right hand is at the
+left of the picture (side -1), their left hand at the right (side 1); a mirrored player swaps the two.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from PIL.ImageDraw import ImageDraw
 Colour = tuple[int, int, int]
 Arm = Callable[
     [int, complex, complex], None
-]  # draws the arm of a side, to a hand, whose fingers point somewhere
+]  # draws an arm, given its side, hand (px) and fingers' direction
 RIGHT, LEFT = -1, 1  # the player's hands, as the sign of x
 
 BLACK, IVORY, STEEL, GOLD = (26, 24, 26), (238, 232, 216), (196, 200, 206), (214, 168, 66)
@@ -157,13 +157,9 @@ class Brush:
             px = self.flip_px - px.conj()
         if self.draw:
             return px.view(float).tolist()
-        e = self.extent
-        e[:] = (
-            min(e[0], px.real.min()),
-            min(e[1], px.imag.min()),
-            max(e[2], px.real.max()),
-            max(e[3], px.imag.max()),
-        )
+        x0, y0, x1, y1 = self.extent
+        x, y = px.real, px.imag
+        self.extent[:] = min(x0, x.min()), min(y0, y.min()), max(x1, x.max()), max(y1, y.max())
         return []
 
     def _layers(self, outlines: np.ndarray, colour: Colour, tones: Sequence[float]) -> None:
@@ -184,9 +180,8 @@ class Brush:
         depth = np.arange(layers)[:, None] / (layers - 1)
         shift = 0.16 * bulge * np.abs(arm).mean() * self.light * abs(self.scale) / self.scale
         outlines = centre + arm * (1 - 0.55 * depth) + shift * depth
-        self._layers(
-            outlines, colour, [1 + bulge * (0.3 * d - 0.22 * (1 - d) ** 2) for d in depth[:, 0].tolist()]
-        )
+        tones = 1 + bulge * (0.3 * depth - 0.22 * (1 - depth) ** 2)
+        self._layers(outlines, colour, tones.ravel().tolist())
 
     def line(self, points: Sequence[complex], width: float, colour: Colour) -> None:
         """Draw a line of round joints."""
@@ -196,21 +191,22 @@ class Brush:
             self.draw.line(corners, fill=colour, width=px, joint="curve" if px > 2 else None)
 
     def tube(self, points: Sequence[complex], widths, colour: Colour, gloss: float = 1.0) -> None:
-        """Draw a round tube along a curve; ``widths`` is one number or one per point, ``gloss`` 0 (cloth) to 1."""
-        z = np.asarray(points, dtype=complex)
+        """Draw a round tube along a curve.
+
+        ``widths`` is one number or one per point; ``gloss`` goes from 0, cloth, to 1, metal.
+        """
+        z, widths = np.asarray(points, dtype=complex), np.asarray(widths, dtype=float)
         along = np.empty_like(z)
         along[1:-1], along[0], along[-1] = z[2:] - z[:-2], z[1] - z[0], z[-1] - z[-2]
         side = 0.5j * along / np.abs(along) * widths
-        towards = (
-            (self.light / self.scale * abs(self.scale) * side.conj()).real * 2 / widths
-        )  # lit side, -1 to 1
+        lit = self.light / self.scale * abs(self.scale)
+        towards = 2 / widths * (lit * side.conj()).real  # how far each side faces the light, -1 to 1
         middle = z + _TUBE_SHIFTS * (side * towards)
         edge = _TUBE_WIDTHS * side
-        tones = (0.82 - 0.2 * gloss, 1.0, 1.08 + 0.22 * gloss, 1.16 + 0.5 * gloss)
-        layers = 4 if gloss > 0.5 and 2.5 < np.max(widths) * abs(self.scale) else 3
-        self._layers(
-            np.concatenate([middle + edge, (middle - edge)[:, ::-1]], axis=1), colour, tones[:layers]
-        )
+        tones = (0.82 - 0.2 * gloss, 1.0, 1.05 + 0.25 * gloss, 1.16 + 0.5 * gloss)
+        layers = 4 if gloss > 0.5 and np.max(widths) * abs(self.scale) > 2.5 else 3
+        outlines = np.concatenate([middle + edge, (middle - edge)[:, ::-1]], axis=1)
+        self._layers(outlines, colour, tones[:layers])
 
     def disc(self, centre: complex, radius: float, colour: Colour, squash: float = 1.0) -> None:
         """Fill a circle, or an ellipse ``squash`` times as high as wide."""
@@ -230,6 +226,22 @@ def _keys(
         place = start + (end - start) * (i + 0.5) / count
         brush.disc(place, radius, shade(colour, 0.5))
         brush.disc(place, radius * 0.72, shade(colour, 1.4 - 0.6 * down))
+
+
+def _valves(brush: Brush, places: Sequence[complex], length: complex, colour: Colour, pressed) -> None:
+    """Draw valves whose buttons, at ``places``, go down when pressed."""
+    for place, down in zip(places, pressed, strict=False):
+        button = place + 0.1j * down
+        brush.line([button, place + 0.25j], 0.045, STEEL)
+        brush.line([button - 0.06, button + 0.06], 0.06, STEEL)
+        brush.tube([place + 0.19j, place + 0.92 * length], 0.17, colour)
+        brush.tube([place + 0.9 * length, place + length], 0.19, STEEL)
+
+
+def _bell(brush: Brush, centre: complex, radius: float, colour: Colour) -> None:
+    """Draw the open end of a horn, seen from slightly above."""
+    brush.ball(centre, radius, shade(colour, 1.15), squash=0.28)
+    brush.disc(centre + 0.02j, 0.85 * radius, shade(colour, 0.38), squash=0.22)
 
 
 def _bow(body: Brush, contact_px: complex, turn_deg: float, length: float, pose: Pose, arm: Arm) -> None:
@@ -300,23 +312,15 @@ def cello(body: Brush, pose: Pose, look: Look, arm: Arm) -> None:
 @instrument(colours=((120, 40, 22), (86, 36, 24), (58, 30, 22), (140, 62, 30)), seated=1.0, view=(4.2, 5.3))
 def erhu(body: Brush, pose: Pose, look: Look, arm: Arm) -> None:
     """Erhu: a small drum on the left thigh, a long thin neck, and a bow that passes between two strings."""
-    stand = body.at(0.42 + 2.62j, -90 - 3 + 5 * look.tilt, 1.05 * look.size)  # x runs up the neck
+    stand = body.at(0.62 + 2.62j, -88 + 3 * look.tilt, 1.05 * look.size)  # x runs up the neck
     stand.tube([-0.2, 3.45, 3.62 - 0.1j, 3.72 - 0.24j], [0.1, 0.1, 0.1, 0.12], look.colour)
     for x in (2.72, 3.1):
         stand.tube([x + 0.05j, x + 0.42j], [0.06, 0.12], shade(look.colour, 0.8))
     drum = 0.36 * np.exp(1j * np.pi * (np.arange(6) + 0.5) / 3)
     stand.solid(0.12 + 1.18 * drum, look.colour, bulge=0.6)
     stand.solid(0.12 + 0.95 * drum, (206, 190, 150), bulge=0.4)
-    for x, y in (
-        (0, 0),
-        (0.16, 0.1),
-        (-0.12, 0.13),
-        (0.1, -0.14),
-        (-0.13, -0.1),
-        (0.26, -0.04),
-        (-0.02, 0.24),
-    ):
-        stand.disc(0.12 + x + 1j * y, 0.045, (110, 96, 70))
+    for spot in (0, 0.16 + 0.1j, -0.12 + 0.13j, 0.1 - 0.14j, -0.13 - 0.1j, 0.26 - 0.04j, -0.02 + 0.24j):
+        stand.disc(0.12 + spot, 0.045, (110, 96, 70))
     for y in (-0.03, 0.03):
         stand.line([0.1 + 1j * y, 2.75 + 2j * y], 0.016, STRING)
     stand.line([2.2 - 0.1j, 2.2 + 0.1j], 0.03, (200, 60, 40))
@@ -371,8 +375,8 @@ def acoustic_guitar(body: Brush, pose: Pose, look: Look, arm: Arm) -> None:
 
 
 @instrument(
-    colours=((206, 210, 216), (220, 222, 226), (216, 196, 150), (190, 194, 204)), seated=0.15, view=(2.2, 3.6),
-    turn=0.35, blown=True,
+    colours=((206, 210, 216), (220, 222, 226), (216, 196, 150), (190, 194, 204)),
+    seated=0.15, view=(2.2, 3.6), turn=0.35, blown=True,
 )  # fmt: skip
 def flute(body: Brush, pose: Pose, look: Look, arm: Arm) -> None:
     """Flute held sideways, to the right of the player."""
@@ -406,8 +410,8 @@ def clarinet(body: Brush, pose: Pose, look: Look, arm: Arm) -> None:
 
 
 @instrument(
-    colours=(GOLD, (226, 184, 84), (196, 146, 58), (184, 132, 70), (206, 204, 200)), seated=0.3, view=(3.1, 4.4),
-    turn=0.2, blown=True,
+    colours=(GOLD, (226, 184, 84), (196, 146, 58), (184, 132, 70), (206, 204, 200)),
+    seated=0.3, view=(3.1, 4.4), turn=0.2, blown=True,
 )  # fmt: skip
 def saxophone(body: Brush, pose: Pose, look: Look, arm: Arm) -> None:
     """Saxophone: a neck, a widening body, and a bow that brings the bell up again."""
@@ -416,9 +420,7 @@ def saxophone(body: Brush, pose: Pose, look: Look, arm: Arm) -> None:
     bend = curve(0.3 + 0.36j, 0.16 + 1.5j, 0.02 + 2.5j, 0.2 + 2.98j, 0.58 + 2.9j, 0.74 + 2.4j, 0.92 + 1.86j)
     widths = np.interp(np.linspace(0, 1, bend.size), [0, 0.5, 0.8, 0.92, 1], [0.15, 0.34, 0.5, 0.72, 1.08])
     horn.tube(bend, widths, look.colour)
-    mouth = horn.at(0.92 + 1.86j, 18)
-    mouth.ball(0, 0.55, shade(look.colour, 1.15), squash=0.3)
-    mouth.disc(0.03j, 0.46, shade(look.colour, 0.36), squash=0.24)
+    _bell(horn.at(0.92 + 1.86j, 18), 0, 0.55, look.colour)
     horn.line([0.4 + 0.7j, 0.24 + 2.4j], 0.035, shade(look.colour, 1.5))
     _keys(horn, 0.3 + 0.6j, 0.14 + 1.5j, 5, 0.09, shade(look.colour, 1.2), pose.fingers)
     _keys(horn, 0.12 + 1.6j, 0.04 + 2.5j, 4, 0.12, shade(look.colour, 1.2), pose.fingers[3:])
@@ -428,8 +430,8 @@ def saxophone(body: Brush, pose: Pose, look: Look, arm: Arm) -> None:
 
 
 @instrument(
-    colours=((222, 176, 76), (230, 190, 96), (208, 154, 60), (208, 210, 214)), seated=0.2, view=(2.2, 3.6),
-    turn=0.75, blown=True,
+    colours=((222, 176, 76), (230, 190, 96), (208, 154, 60), (208, 210, 214)),
+    seated=0.2, view=(2.2, 3.6), turn=0.75, blown=True,
 )  # fmt: skip
 def trumpet(body: Brush, pose: Pose, look: Look, arm: Arm) -> None:
     """Trumpet: level, three valves in the middle and a bell at the end."""
@@ -440,12 +442,7 @@ def trumpet(body: Brush, pose: Pose, look: Look, arm: Arm) -> None:
     horn.tube(slide, 0.085, look.colour)
     loop = curve(1.2 + 0.42j, 0.6 + 0.42j, 0.46 + 0.24j, 0.6 + 0.1j, 0.9 + 0.1j, 1.3 + 0.1j)
     horn.tube(loop, 0.085, look.colour)
-    for i, x in enumerate((0.88, 1.06, 1.24)):
-        press = 0.1j * pose.fingers[i]
-        horn.line([x - 0.34j + press, x - 0.1j], 0.045, STEEL)
-        horn.line([x - 0.06 - 0.35j + press, x + 0.06 - 0.35j + press], 0.06, STEEL)
-        horn.tube([x - 0.16j, x + 0.62j], 0.16, look.colour)
-        horn.tube([x + 0.56j, x + 0.66j], 0.18, STEEL)
+    _valves(horn, np.array([0.88, 1.06, 1.24]) - 0.35j, 1.01j, look.colour, pose.fingers)
     x = np.linspace(1.1, 2.15, 12)
     horn.tube(x + 0.1j, 0.1 + 0.62 * ((x - 1.1) / 1.05) ** 4 + 0.06 * (x - 1.1), look.colour)
     horn.at(2.15 + 0.1j, 90).ball(0, 0.4, shade(look.colour, 1.2), squash=0.2)
@@ -453,9 +450,18 @@ def trumpet(body: Brush, pose: Pose, look: Look, arm: Arm) -> None:
     arm(RIGHT, horn.to_px(0.82 - 0.2j), horn.scale * (1 + 0.05j))
 
 
+_TUBA_OUTER = curve(
+    0.92 - 0.3j, 0.9 + 0.7j, 0.6 + 1.4j, 1.66j, -0.6 + 1.38j,
+    -0.84 + 0.7j, -0.78 - 0.1j, -0.42 - 0.42j, -0.1 - 0.2j,
+)  # fmt: skip
+_TUBA_INNER = curve(
+    -0.1 - 0.2j, 0.5j, 0.2 + 1.0j, 0.48 + 0.9j, 0.52 + 0.2j, 0.3 - 0.2j, 0.02 + 0.1j, -0.2 + 0.8j
+)  # fmt: skip
+
+
 @instrument(
-    colours=((214, 168, 70), (224, 182, 86), (198, 142, 56), (204, 206, 210)), seated=1.0, view=(4.2, 5.2),
-    blown=True,
+    colours=((214, 168, 70), (224, 182, 86), (198, 142, 56), (204, 206, 210)),
+    seated=1.0, view=(4.2, 5.2), blown=True,
 )  # fmt: skip
 def tuba(body: Brush, pose: Pose, look: Look, arm: Arm) -> None:
     """Tuba on the lap, its bell above the player's shoulder."""
@@ -463,33 +469,24 @@ def tuba(body: Brush, pose: Pose, look: Look, arm: Arm) -> None:
     arm(LEFT, horn.to_px(0.95 + 0.9j), horn.scale * (-0.2 - 1j))
     bell = np.linspace(0, 1, 14)
     horn.tube(0.92 - 0.2j - 2.0j * bell, 0.62 + 0.3 * bell + 1.0 * bell**5, look.colour)
-    horn.ball(0.92 - 2.2j, 0.98, shade(look.colour, 1.15), squash=0.26)
-    horn.disc(0.92 - 2.19j, 0.84, shade(look.colour, 0.4), squash=0.2)
-    outer = curve(
-        0.92 - 0.3j,
-        0.9 + 0.7j,
-        0.6 + 1.4j,
-        1.66j,
-        -0.6 + 1.38j,
-        -0.84 + 0.7j,
-        -0.78 - 0.1j,
-        -0.42 - 0.42j,
-        -0.1 - 0.2j,
-    )
-    horn.tube(outer, np.linspace(0.62, 0.3, outer.size), look.colour)
-    inner = curve(
-        -0.1 - 0.2j, 0.0 + 0.5j, 0.2 + 1.0j, 0.48 + 0.9j, 0.52 + 0.2j, 0.3 - 0.2j, 0.02 + 0.1j, -0.2 + 0.8j
-    )
-    horn.tube(inner, 0.2, look.colour)
-    for i, x in enumerate((-0.5, -0.28, -0.06, 0.16)):
-        press = 0.1j * pose.fingers[i]
-        horn.line([x + 0.1j + press, x + 0.4j], 0.05, STEEL)
-        horn.disc(x + 0.1j + press, 0.075, STEEL, squash=0.5)
-        horn.tube([x + 0.28j, x + 1.0j], 0.19, shade(look.colour, 1.1))
+    _bell(horn, 0.92 - 2.2j, 0.98, look.colour)
+    horn.tube(_TUBA_OUTER, np.linspace(0.62, 0.3, _TUBA_OUTER.size), look.colour)
+    horn.tube(_TUBA_INNER, 0.2, look.colour)
+    _valves(horn, np.array([-0.5, -0.28, -0.06, 0.16]) + 0.1j, 0.92j, shade(look.colour, 1.1), pose.fingers)
     pipe = [horn.from_px(body.to_px(look.mouth + 0.03j)), -0.15 - 1.2j, -0.35 - 0.8j, -0.46 - 0.2j]
     horn.tube(curve(*pipe), 0.09, look.colour)
     horn.tube([pipe[0], pipe[0] + 0.06 + 0.14j], [0.22, 0.1], STEEL)
     arm(RIGHT, horn.to_px(-0.3 + 0.02j), horn.scale * (0.8 + 0.4j))
+
+
+def _keyboard(brush: Brush, pose: Pose) -> None:
+    """Draw piano keys from top to bottom; those near the pitch are played."""
+    brush.fill(quad(0.12j, 2.18j, 0.42), BLACK)
+    for i, y in enumerate(np.linspace(0.23, 2.05, 16) * 1j):
+        press = 0.03 * pose.fingers[i % 6] * (abs(i / 15 - pose.pitch) < 0.3)
+        brush.fill(quad(y - 0.18 + press, y + 0.18, 0.1), IVORY)
+        if i % 7 not in (2, 6):
+            brush.fill(quad(y - 0.02 + 0.06j, y + 0.19 + 0.06j, 0.07), BLACK)
 
 
 @instrument(
@@ -507,12 +504,11 @@ def accordion(body: Brush, pose: Pose, look: Look, arm: Arm) -> None:
     far = box.at(left + width + 1.15j, fan)  # the moving box
     top, bottom = box.from_px(far.to_px(-0.92j)), box.from_px(far.to_px(0.92j))
     folds = np.linspace(0, 1, 15)
+    inside, cloth = shade(look.colour, 0.45), shade((168, 160, 150), 0.75 + 0.3 * look.variety)
     upper, lower = left + 0.26j + folds * (top - left - 0.26j), left + 2.04j + folds * (bottom - left - 2.04j)
     for i in range(14):
         fold = [upper[i], upper[i + 1], lower[i + 1], lower[i]]
-        box.fill(
-            fold, shade(look.colour, 0.45) if i % 2 else shade((168, 160, 150), 0.75 + 0.3 * look.variety)
-        )
+        box.fill(fold, inside if i % 2 else cloth)
     far.solid(quad(0.22 - 0.98j, 0.22 + 0.98j, 0.5), look.colour, bulge=0.5)
     for y in np.linspace(-0.8, 0.8, 9):
         for x in (0.12, 0.24, 0.36):
@@ -521,35 +517,32 @@ def accordion(body: Brush, pose: Pose, look: Look, arm: Arm) -> None:
     for y in (0.45, 0.8, 1.15, 1.5, 1.85):
         box.line([left - 0.3 + 1j * y, left - 0.06 + 1j * y], 0.07, shade(look.colour, 1.5))
     keys = left - 0.64
-    box.fill(quad(keys + 0.12j, keys + 2.18j, 0.42), BLACK)
-    for i, y in enumerate(np.linspace(0.18, 2.0, 16)):
-        press = 0.03 * pose.fingers[i % 6] * (abs(i / 15 - pose.pitch) < 0.3)
-        box.fill(quad(keys - 0.18 + press + 1j * (y + 0.05), keys + 0.18 + 1j * (y + 0.05), 0.1), IVORY)
-        if i % 7 not in (2, 6):
-            box.fill(quad(keys - 0.02 + 1j * (y + 0.11), keys + 0.19 + 1j * (y + 0.11), 0.07), BLACK)
+    _keyboard(box.at(keys), pose)
     arm(LEFT, far.to_px(0.46 + 0.25j), far.scale * (-1 - 0.3j))
     arm(RIGHT, box.to_px(keys - 0.2 + 0.5j + 1.1j * pose.pitch), box.scale * (1 - 0.1j))
 
 
 RAINBOW = (
-    (214, 54, 48),
-    (236, 130, 40),
-    (240, 206, 60),
-    (92, 174, 74),
-    (60, 150, 190),
-    (64, 84, 170),
+    (214, 54, 48), (236, 130, 40), (240, 206, 60), (92, 174, 74), (60, 150, 190), (64, 84, 170),
     (140, 70, 150),
-)
+)  # fmt: skip
 
 
 def _bar(brush: Brush, centre: complex, length: float, colour: Colour) -> None:
-    """Draw a bar that lies flat, seen from the front and above, with its two cords."""
+    """Draw a bar that lies flat, seen from the front and above."""
     back, front = centre - 0.5j * length, centre + 0.5j * length
     brush.fill(quad(back + 0.02, front + 0.02 + 0.07j, 0.31), shade(colour, 0.35))
     brush.fill(quad(back, front, 0.28, 0.3), colour)
     brush.fill(quad(back - 0.05, front - 0.05, 0.07), shade(colour, 1.3))
-    for place in (back + 0.24j * length, front - 0.2j * length):
-        brush.disc(place, 0.035, shade(colour, 0.3))
+
+
+def _stand(brush: Brush, places: np.ndarray, lengths: np.ndarray, metal: Colour) -> None:
+    """Draw the legs of a xylophone and a resonator below each bar."""
+    for x in (-2.2, 2.2):
+        brush.tube([x + 0.3j, 1.02 * x + 2.6j], 0.12, (52, 48, 50))
+    brush.tube([-2.2 + 1.9j, 2.2 + 1.9j], 0.09, (52, 48, 50))
+    for x, length in zip(places, lengths, strict=True):
+        brush.tube([x + 0.2j, x + 0.3j + 0.85j * length], 0.22, metal)
 
 
 @instrument(
@@ -560,34 +553,27 @@ def _bar(brush: Brush, centre: complex, length: float, colour: Colour) -> None:
 )
 def xylophone(body: Brush, pose: Pose, look: Look, arm: Arm) -> None:
     """Xylophone on its stand before the player: bars of graded length, tubes below, two mallets."""
-    bars = body.at(
-        2.75j, 1.5 * look.tilt, 0.95 * look.size
-    )  # x 1 is the lowest bar's end, at the player's left
+    bars = body.at(2.75j, 1.5 * look.tilt, 0.95 * look.size)
     count, span = 13, 4.7
-    metal = (150, 150, 158) if look.variety < 0.6 else (188, 156, 84)
-    for x in (-2.2, 2.2):
-        bars.tube([x + 0.3j, 1.02 * x + 2.6j], 0.12, (52, 48, 50))
-    bars.tube([-2.2 + 1.9j, 2.2 + 1.9j], 0.09, (52, 48, 50))
-    places = span * (0.5 - (np.arange(count) + 0.5) / count)
+    places = span * (0.5 - (np.arange(count) + 0.5) / count)  # the lowest at the player's left
     lengths = np.linspace(1.3, 0.65, count)
-    for x, length in zip(places, lengths, strict=True):
-        bars.tube([x + 0.2j, x + 0.3j + 0.85j * length], 0.22, metal)
+    rainbow = look.variety > 0.75
+    colours = [
+        RAINBOW[i % 7] if rainbow else shade(look.colour, 0.92 + 0.1 * (i * 5 % 3)) for i in range(count)
+    ]
+    _stand(bars, places, lengths, (150, 150, 158) if look.variety < 0.6 else (188, 156, 84))
     for y in (-0.86, -0.5, -0.06, 0.3):
         bars.line([-span / 2 + 0.5j * y, span / 2 + 1j * y], 0.07, shade(look.colour, 0.5))
-    for back in (True, False):
-        for i, (x, length) in enumerate(zip(places, lengths, strict=True)):
-            if back and i % 7 in (2, 6):
-                continue
-            colour = RAINBOW[i % 7] if look.variety > 0.75 else shade(look.colour, 0.92 + 0.1 * (i * 5 % 3))
-            _bar(
-                bars,
-                x - span / count / 2 - 0.5j * length if back else x + 0.12j,
-                (0.5 if back else 0.62) * length,
-                colour,
-            )
+    for i, (x, length, colour) in enumerate(zip(places, lengths, colours, strict=True)):
+        if i % 7 not in (2, 6):
+            _bar(bars, x - span / count / 2 - 0.5j * length, 0.5 * length, colour)
+    for x, length, colour in zip(places, lengths, colours, strict=True):
+        _bar(bars, x + 0.12j, 0.62 * length, colour)
+    for y in (-0.2, 0.16):
+        bars.line([-span / 2 + 0.06j + 0.5j * y, span / 2 + 0.06j + 1j * y], 0.03, IVORY)
     for side, x, height in ((LEFT, *pose.mallets[:2]), (RIGHT, *pose.mallets[2:])):
         head = span * (0.46 - 0.92 * x) + 0.16j - 0.75j * height
         hand = 0.42 * head.real + side * 0.55 - 1.0j - 0.35j * height
         bars.line([hand - 0.1 * (head - hand), head], 0.05, (214, 186, 140))
-        bars.ball(head, 0.12, shade((190, 50, 60), 0.6 + look.variety))
+        bars.ball(head, 0.13, shade((190, 50, 60), 0.6 + look.variety))
         arm(side, bars.to_px(hand), bars.scale * (head - hand) / abs(head - hand))

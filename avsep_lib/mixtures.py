@@ -105,8 +105,8 @@ def fixed_list(mixer: Mixer, count: int, n_sources: int, instruments: str = "dif
 class TrainingMixtures(Dataset):
     """Training mixtures by number, without an end.
 
-    An item is a dictionary: ``sources`` float32 (N, L), gains applied; ``features`` float16 (N, P, C, h, w) or, for a
-    backbone that is trained, ``pictures`` uint8 (N, P, S, S, 3).
+    An item is a dictionary: ``sources`` float32 (N, L), gains applied, and ``seen``, the cached features float16
+    (N, P, C, h, w) or, for a backbone that is trained, the pictures uint8 (N, P, S, S, 3).
     """
 
     def __init__(self, mixer: Mixer, cached_features: bool):
@@ -114,11 +114,15 @@ class TrainingMixtures(Dataset):
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         """Mixture ``number``: a function of the seed and of the number alone."""
+        clips, gains = self.drawn(number)
+        return item(self.mixer.store, clips, self.cached, gains)
+
+    def drawn(self, number: int) -> tuple[list[tuple[str, int]], np.ndarray]:
+        """Videos with start samples, and gains, of mixture ``number``."""
         settings = self.mixer.settings
         rng = np.random.default_rng([settings.seed, 0, number])
-        instruments = "different" if settings.different_instruments else "any"
-        clips = self.mixer.draw(rng, settings.n_sources, instruments)
-        return item(self.mixer.store, clips, self.cached, rng.uniform(*_GAINS, len(clips)))
+        clips = self.mixer.draw(rng, settings.n_sources, "different" if settings.different_instruments else "any")
+        return clips, rng.uniform(*_GAINS, len(clips))
 
 
 class ListedMixtures(Dataset):
@@ -160,7 +164,7 @@ def item(store: VideoStore, clips: list[tuple[str, int]], cached: bool, gains: n
     ]
     look = store.features if cached else store.pictures
     seen = np.stack([look(video_id, start) for video_id, start in clips])
-    return {"sources": torch.from_numpy(np.stack(sounds)), "features" if cached else "pictures": torch.from_numpy(seen)}
+    return {"sources": torch.from_numpy(np.stack(sounds)), "seen": torch.from_numpy(seen)}
 
 
 def training_loader(mixer: Mixer, cached_features: bool) -> DataLoader:

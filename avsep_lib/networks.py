@@ -12,10 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from avsep_lib import runs, spectra
+from avsep_lib import files, spectra
 from avsep_lib.settings import Settings, StudyError, from_parameters, to_dict
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -39,7 +38,7 @@ class Backbone(nn.Module):
         self.name, self.frozen = name, name == "efficientnet_lite0"
         if self.frozen:
             self.body, self.out_channels, self.kernel = _efficientnet_lite0(pretrained), 1280, 1
-            self.requires_grad_(False).to(memory_format=torch.channels_last)
+            self.requires_grad_(False).to(memory_format=torch.channels_last).eval()
         else:
             self.body, self.out_channels, self.kernel = _dilated_resnet18(pretrained), 512, 3
         self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(3, 1, 1), persistent=False)
@@ -74,10 +73,12 @@ class FrameNet(nn.Module):
         self.backbone = backbone
         self.head = nn.Conv2d(backbone.out_channels, channels, backbone.kernel, padding=backbone.kernel // 2)
 
-    def features(self, pictures: Tensor) -> Tensor:
-        """Backbone features: uint8 (..., P, H, W, 3) -> float (..., P, C, h, w)."""
-        flat = self.backbone(pictures.flatten(0, -4))  # (..., P, H, W, 3) -> (B, H, W, 3) -> (B, C, h, w)
-        return flat.unflatten(0, pictures.shape[:-3])
+    def features(self, seen: Tensor) -> Tensor:
+        """Backbone features of pictures: uint8 (..., P, H, W, 3) -> float (..., P, C, h, w); cached ones pass."""
+        if seen.dtype != torch.uint8:
+            return seen.float()
+        flat = self.backbone(seen.flatten(0, -4))  # (..., P, H, W, 3) -> (B, H, W, 3) -> (B, C, h, w)
+        return flat.unflatten(0, seen.shape[:-3])
 
     def pixel_queries(self, features: Tensor) -> Tensor:
         """The query of every place: (..., P, C, h, w) -> (..., P, K, h, w), within (0, 1)."""
@@ -203,11 +204,11 @@ class Separator(nn.Module):
 
     def start_from(self, classifier: FrameClassifier) -> None:
         """Take over a trained frame net: as it is for names and places, and as the start of combined training."""
-        self.classifier.load_state_dict(classifier.state_dict())
-        self.classifier.requires_grad_(False)
         if not self.frame_net.backbone.frozen:
             # Combined training moves the shared trunk; the classifier keeps its own.
-            self.classifier.frame_net.backbone = copy.deepcopy(classifier.frame_net.backbone).requires_grad_(False)
+            self.classifier.frame_net.backbone = copy.deepcopy(classifier.frame_net.backbone)
+        self.classifier.load_state_dict(classifier.state_dict())
+        self.classifier.requires_grad_(False)
         self.frame_net.load_state_dict(classifier.frame_net.state_dict())
 
     def forward(self, log_magnitude: Tensor, queries: Tensor) -> Tensor:
@@ -272,7 +273,8 @@ class Separator(nn.Module):
         length, half = settings.clip_samples, settings.clip_samples // 2
         starts = range(0, max(len(mixture) - half, 1), half)
         padded = np.pad(mixture, (0, starts[-1] + length - min(len(mixture), starts[-1] + length)))
-        fade = torch.hann_window(length + 2, periodic=False, device=device)[1:-1]  # never 0, so the ends keep a weight
+        # In double precision it is never 0 (in single it is), so that the ends keep a weight.
+        fade = torch.hann_window(length + 2, periodic=False, dtype=torch.float64)[1:-1].float().to(device)
         weight = torch.zeros(len(padded), device=device)
         estimates = None
         for start in starts:
@@ -316,11 +318,7 @@ def save_separator(separator: Separator, path: str | Path) -> None:
 
     A frozen backbone is left out: its weights come with the installation.
     """
-    frozen = "backbone.body." if separator.frame_net.backbone.frozen else None
-    state = {key: value.cpu() for key, value in separator.state_dict().items() if not frozen or frozen not in key}
-    content = {"settings": to_dict(separator.settings), "instruments": separator.instruments, "state": state}
-    with runs.atomic(path) as temporary:
-        torch.save(content, temporary)
+    _save(separator, separator.settings, separator.instruments, separator.frame_net.backbone.frozen, path)
 
 
 def load_separator(path: str | Path, device: str = "cpu") -> Separator:
@@ -342,16 +340,64 @@ def load_separator(path: str | Path, device: str = "cpu") -> Separator:
     StudyError
         If the file is missing, broken, or of other settings; the message names the field that does not fit.
     """
-    content = load_checked(path, ("settings", "instruments", "state"))
-    try:
-        settings = from_parameters(**content["settings"])
-    except StudyError as error:
-        raise StudyError(f"{path}: made with other settings than this version knows: {error}") from None
+    content, settings = _read(path)
     separator = Separator(settings, content["instruments"], pretrained=settings.backbone == "efficientnet_lite0")
     if settings.backbone == "resnet18":
         separator.classifier.frame_net.backbone = copy.deepcopy(separator.frame_net.backbone)
     load_state(separator, content["state"], path)
     return separator.to(device).eval()
+
+
+def save_frame_classifier(
+    classifier: FrameClassifier, settings: Settings, instruments: Sequence[str], path: str | Path
+) -> None:
+    """Write a trained frame net with its classes, as :func:`save_separator` does."""
+    _save(classifier, settings, instruments, classifier.frame_net.backbone.frozen, path)
+
+
+def load_frame_classifier(path: str | Path, device: str = "cpu") -> tuple[FrameClassifier, list[str]]:
+    """Read what :func:`save_frame_classifier` wrote; no code of the file is executed.
+
+    Parameters
+    ----------
+    path : str or Path
+    device : str
+        ``cpu`` or ``cuda``.
+
+    Returns
+    -------
+    classifier : FrameClassifier
+        In evaluation mode.
+    instruments : list of str
+        Names of its classes, in their order.
+
+    Raises
+    ------
+    StudyError
+        If the file is missing, broken, or of other settings; the message names the field that does not fit.
+    """
+    content, settings = _read(path)
+    backbone = Backbone(settings.backbone, pretrained=settings.backbone == "efficientnet_lite0")
+    classifier = FrameClassifier(FrameNet(backbone, settings.channels), len(content["instruments"]))
+    load_state(classifier, content["state"], path)
+    return classifier.to(device).eval(), content["instruments"]
+
+
+def _save(module: nn.Module, settings: Settings, instruments: Sequence[str], frozen: bool, path: str | Path) -> None:
+    """Write weights without those of a frozen backbone, settings and class names."""
+    state = {k: v.cpu() for k, v in module.state_dict().items() if not (frozen and "backbone.body." in k)}
+    content = {"settings": to_dict(settings), "instruments": list(instruments), "state": state}
+    with files.atomic(path) as temporary:
+        torch.save(content, temporary)
+
+
+def _read(path: str | Path) -> tuple[dict, Settings]:
+    """A checkpoint's content and settings, both checked."""
+    content = load_checked(path, ("settings", "instruments", "state"))
+    try:
+        return content, from_parameters(**content["settings"])
+    except StudyError as error:
+        raise StudyError(f"{path}: made with other settings than this version knows: {error}") from None
 
 
 def load_checked(path: str | Path, fields: Sequence[str]) -> dict:
@@ -362,11 +408,12 @@ def load_checked(path: str | Path, fields: Sequence[str]) -> dict:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise StudyError(f"{path}: cannot be read as a checkpoint ({reason}); train it again") from None
-    missing = [name for name in fields if not isinstance(content, dict) or name not in content]
-    if missing:
-        raise StudyError(f"{path}: is no checkpoint of this study, it has no {missing[0]!r}")
+    kinds = {"instruments": list}  # of the fields; the others are dictionaries
+    for name in fields:
+        if not isinstance(content, dict) or not isinstance(content.get(name), kinds.get(name, dict)):
+            raise StudyError(f"{path}: is no checkpoint of this study, it has no {name!r}")
     return content
 
 
@@ -436,7 +483,7 @@ def _dilated_resnet18(pretrained: bool) -> nn.Module:
     from torchvision.models import ResNet18_Weights, resnet18
 
     net = resnet18(weights=ResNet18_Weights.IMAGENET1K_V1 if pretrained else None)
-    for name, module in net.layer4.named_modules():
+    for module in net.layer4.modules():
         if isinstance(module, nn.Conv2d):
             if module.stride == (2, 2):
                 module.stride = (1, 1)
@@ -453,6 +500,8 @@ def _checked(mixture: np.ndarray, frames: Sequence[np.ndarray]) -> tuple[np.ndar
     mixture = np.asarray(mixture, dtype=np.float32)
     if mixture.ndim != 1 or not len(mixture):
         raise StudyError(f"mixture must have shape (L,), not {mixture.shape}; average the channels first")
+    if not np.isfinite(mixture).all():
+        raise StudyError("mixture holds NaN or infinity; look for the cause where it was computed")
     if not len(frames):
         raise StudyError("frames must hold one list of pictures for each source")
     for n, pictures in enumerate(frames):

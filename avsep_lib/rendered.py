@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from avsep_lib import clips, drawings, media, performers, runs, scores
+from avsep_lib import clips, drawings, files, media, performers, scores
 from avsep_lib.settings import Settings, StudyError, to_dict
 
 _DECIDES = ("instruments", "solos_train", "solos_validation", "solos_test", "duets", "video_s", "video_fps",
@@ -146,8 +146,8 @@ def read_truth(path: str | Path, sample_rate_hz: int) -> tuple[np.ndarray, np.nd
 def _write_truth(path: Path, tracks: np.ndarray, boxes: list, instruments: list[str], size_px: tuple[int, int]) -> None:
     names = [f"{path.stem}-{n}-{instrument}.flac" for n, instrument in enumerate(instruments)]
     for name, track in zip(names, tracks, strict=True):
-        with runs.atomic(path.parent / name) as temporary:
+        with files.atomic(path.parent / name) as temporary:
             soundfile.write(temporary, track, _SAMPLE_RATE_HZ, subtype="PCM_16")
     height, width = size_px
     shares = [[x0 / width, y0 / height, x1 / width, y1 / height] for x0, y0, x1, y1 in boxes]
-    runs.write_json(path.with_suffix(".json"), {"instruments": instruments, "tracks": names, "boxes": shares})
+    files.write_json(path.with_suffix(".json"), {"instruments": instruments, "tracks": names, "boxes": shares})

@@ -10,9 +10,8 @@ import os
 import platform
 import random
 import subprocess
-import tempfile
 import time
-from collections.abc import Iterator, MutableMapping
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from avsep_lib.files import atomic, write_json
 from avsep_lib.settings import PROJECT_ROOT, Settings, StudyError, from_parameters, to_dict
 
 _PACKAGES = ("av", "lightning", "librosa", "mir_eval", "numpy", "pandas", "scikit-learn", "torch", "torchaudio",
@@ -116,7 +116,7 @@ class Run:
         write_json(self.folder / "run.json", {"finished": False, **state, **self.provenance()})
 
 
-def start(notebook: str, namespace: MutableMapping[str, object]) -> Run:
+def start(notebook: str, namespace: MutableMapping[str, object], own: Sequence[str] = ()) -> Run:
     """Begin a run with the parameters that a notebook's first cells defined.
 
     Every plain variable (text, number, truth value, list) that exists when this is first called is a parameter, so a
@@ -128,6 +128,8 @@ def start(notebook: str, namespace: MutableMapping[str, object]) -> Run:
         Name of the notebook, such as ``02_frame_net_training``.
     namespace : dict
         ``globals()`` of the notebook.
+    own : sequence of str
+        Parameters of this notebook alone, which are no settings.
 
     Returns
     -------
@@ -140,7 +142,8 @@ def start(notebook: str, namespace: MutableMapping[str, object]) -> Run:
         For a parameter that is unknown, of the wrong type, or impossible.
     """
     names = namespace.setdefault("_parameter_names", _plain_names(namespace))
-    return begin(notebook[:2], from_parameters(**{name: namespace[name] for name in names}))
+    parameters = {name: namespace[name] for name in names if name not in own}
+    return begin(notebook[:2], from_parameters(**parameters))
 
 
 def begin(label: str, settings: Settings) -> Run:
@@ -199,26 +202,20 @@ def finished(settings: Settings, label: str) -> Path:
     return folder
 
 
-@contextlib.contextmanager
-def atomic(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes when it does not."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    temporary.chmod(0o644)
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+class Progress:
+    """Prints how far long work has come, a line every few seconds and one at the end. Call it as it goes."""
 
+    EVERY_S = 10
 
-def write_json(path: str | Path, content: dict) -> None:
-    """Write JSON, atomically."""
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
+    def __init__(self):
+        self.began = self.spoke = time.perf_counter()
+
+    def __call__(self, label: str, done: int, total: int) -> None:
+        """Say that ``done`` of ``total`` is done, if it is time to."""
+        now = time.perf_counter()
+        if now - self.spoke > self.EVERY_S or (done == total and now - self.began > 1):
+            self.spoke = now
+            print(f"{label}: {done} of {total}, {now - self.began:.0f} s", flush=True)
 
 
 def _plain_names(namespace: MutableMapping[str, object]) -> tuple[str, ...]:

@@ -151,12 +151,6 @@ _IDIOMS = {
 }
 
 
-def _known(instrument: str) -> str:
-    if instrument not in _IDIOMS:
-        raise StudyError(f"instrument {instrument!r} is unknown; choose one of {', '.join(_IDIOMS)}")
-    return instrument
-
-
 def _melody(idiom: _Idiom, low: int, high: int, n_bars: int, size: int, rng: np.random.Generator) -> list[_Bar]:
     """Phrases of four bars: motifs in a form, each time on a tone of the bar's chord."""
     motifs = {}
@@ -229,15 +223,17 @@ def compose(instrument: str, duration_s: float, rng: np.random.Generator) -> lis
     >>> notes == compose("tuba", 4.0, np.random.default_rng(0)), notes[0].pitch < 60
     (True, True)
     """
-    idiom = _IDIOMS[_known(instrument)]
+    if instrument not in _IDIOMS:
+        raise StudyError(f"instrument {instrument!r} is unknown; choose one of {', '.join(_IDIOMS)}")
+    idiom = _IDIOMS[instrument]
     scale = SCALES[idiom.scales[rng.integers(len(idiom.scales))]]
     tonic = int(rng.integers(12))
     pitches = np.array([tonic + 12 * octave + step for octave in range(10) for step in scale])
-    low_pitch, high_pitch = np.array(idiom.register) + (rng.integers(0, 6), -rng.integers(0, 6))
-    low, high = np.searchsorted(pitches, low_pitch), np.searchsorted(pitches, high_pitch) - 1
+    low = int(np.searchsorted(pitches, idiom.register[0] + rng.integers(0, 6)))
+    high = int(np.searchsorted(pitches, idiom.register[1] - rng.integers(0, 6))) - 1
     beat_s = 60 / rng.uniform(*idiom.tempo_bpm)
     taste, gate, lead_s = rng.random(), rng.uniform(*idiom.gate), rng.uniform(0, min(0.25, duration_s / 4))
-    bars = _melody(idiom, int(low), int(high), int(duration_s / (4 * beat_s)) + 1, len(scale), rng)
+    bars = _melody(idiom, low, high, int(duration_s / (4 * beat_s)) + 1, len(scale), rng)
     notes = []
     for index, bar in enumerate(bars):
         arc = 0.5 + 0.25 * np.sin(np.pi * (index % 4 + 0.5) / 4)  # each phrase swells and fades

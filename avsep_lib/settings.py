@@ -125,23 +125,26 @@ class Settings:
 
 PRESETS: dict[str, dict[str, object]] = {
     # Minutes to seconds: does everything run? Its scores mean nothing.
-    "smoke": dict(
-        instruments=("acoustic_guitar", "flute", "tuba", "xylophone"), solos_train=3, solos_validation=1, solos_test=1,
-        duets=2, video_s=4.0, clip_samples=16_383, log_bins=64, frame_spacing=8, frames_per_clip=2, frame_size_px=96,
-        channels=8, audio_levels=4, audio_base_channels=8, different_instruments=True, frame_epochs=3, frame_batch_size=8,
-        epochs=2, mixtures_per_epoch=32, batch_size=8, optimizer="adamw", learning_rate=3.0e-3,
-        validation_mixtures=4, test_mixtures=6, other_mixtures=2, nmf_components=4,
-    ),
+    "smoke": {
+        "instruments": ("acoustic_guitar", "flute", "tuba", "xylophone"),
+        "solos_train": 3, "solos_validation": 1, "solos_test": 1, "duets": 2, "video_s": 4.0,
+        "clip_samples": 16_383, "log_bins": 64, "frame_spacing": 8, "frames_per_clip": 2, "frame_size_px": 96,
+        "channels": 8, "audio_levels": 4, "audio_base_channels": 8, "different_instruments": True,
+        "frame_epochs": 6, "frame_batch_size": 8, "frame_learning_rate": 1.0e-2,
+        "epochs": 2, "mixtures_per_epoch": 32, "batch_size": 8, "optimizer": "adamw", "learning_rate": 3.0e-3,
+        "validation_mixtures": 4, "test_mixtures": 6, "other_mixtures": 2, "nmf_components": 4,
+    },
     # The default: all of the study on two cores within ten minutes.
-    "laptop": dict(
-        solos_train=14, solos_validation=2, solos_test=3, duets=12, video_s=12.0,
-        clip_samples=32_767, log_bins=128, frame_spacing=8, audio_base_channels=16,
-        different_instruments=True,
-        frame_epochs=10, epochs=8, mixtures_per_epoch=800, batch_size=16, optimizer="adamw", learning_rate=2.0e-3,
-        validation_mixtures=32, test_mixtures=60, other_mixtures=12,
-    ),
+    "laptop": {
+        "solos_train": 16, "solos_validation": 2, "solos_test": 3, "duets": 12, "video_s": 10.0, "video_fps": 12,
+        "clip_samples": 32_767, "log_bins": 128, "frame_spacing": 16, "feature_fps": 0.5,
+        "channels": 16, "audio_base_channels": 16, "different_instruments": True,
+        "frame_epochs": 15, "frame_learning_rate": 1.0e-2,
+        "epochs": 20, "mixtures_per_epoch": 1200, "batch_size": 16, "optimizer": "adamw", "learning_rate": 2.0e-3,
+        "validation_mixtures": 32, "test_mixtures": 60, "other_mixtures": 12,
+    },
     # Sound of Pixels as published, on a GPU.
-    "server": dict(workers=8),
+    "server": {"workers": 8},
 }  # fmt: skip
 
 _CHOICES = {
@@ -176,7 +179,7 @@ def from_parameters(preset: str = "laptop", **parameters: object) -> Settings:
     >>> from_parameters("smoke", seed=3).seed
     3
     """
-    if preset not in PRESETS:
+    if preset not in tuple(PRESETS):
         raise StudyError(f"preset {preset!r} is not known; choose one of {', '.join(PRESETS)}")
     known = {item.name: item for item in dataclasses.fields(Settings)}
     for name in parameters:
@@ -252,12 +255,22 @@ def _check(settings: Settings) -> None:
         raise StudyError(
             f"instruments: {sorted(unknown)[0]!r} cannot be rendered; choose from {', '.join(INSTRUMENTS)}"
         )
+    if len(set(settings.instruments)) < len(settings.instruments):
+        raise StudyError(f"instruments names one twice: {', '.join(settings.instruments)}")
     if not 2 <= settings.n_sources <= 4:
         raise StudyError(f"n_sources must be 2, 3 or 4, not {settings.n_sources}")
-    if settings.n_sources > len(set(settings.instruments)):
+    if settings.n_sources > len(settings.instruments):
         raise StudyError(
             f"n_sources {settings.n_sources} needs as many different instruments, not {len(settings.instruments)}"
         )
+    if settings.batch_size > settings.mixtures_per_epoch:
+        raise StudyError(
+            f"batch_size {settings.batch_size} is larger than mixtures_per_epoch {settings.mixtures_per_epoch}"
+        )
+    if 2 * settings.hop > settings.n_fft:
+        raise StudyError(f"hop {settings.hop} must be at most half of n_fft {settings.n_fft}, or no sound comes back")
+    if settings.nmf_components < 4:
+        raise StudyError(f"nmf_components must be 4 or more, one for each source, not {settings.nmf_components}")
     multiple = 2**settings.audio_levels
     for axis, length in (("log_bins" if settings.frequency_axis == "log" else "n_fft // 2 + 1", settings.bins),
                          ("clip_samples // hop + 1", settings.steps)):  # fmt: skip

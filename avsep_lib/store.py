@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from avsep_lib import media, runs
+from avsep_lib import files, media
 from avsep_lib.networks import Backbone
 from avsep_lib.settings import Settings, StudyError
 
@@ -129,17 +129,19 @@ class VideoStore:
 
     def _path(self, video_id: str, kind: str) -> Path:
         """File that depends on everything that decides its content."""
-        settings, source = self.settings, Path(self.rows[video_id].path)
+        settings, row = self.settings, self.rows[video_id]
+        source = Path(row.path)
         decides: list[object] = [str(source), settings.sample_rate_hz]
         if source.exists():
             decides += [source.stat().st_size, source.stat().st_mtime_ns]
         if kind == "features":
-            decides += [settings.backbone, settings.pretrained, settings.feature_fps, settings.frame_size_px]
+            decides += [settings.backbone, settings.pretrained, settings.frame_size_px, settings.feature_fps]
+            decides += [str(row.frames_path), settings.fps] if row.frames_path != row.path else []
         digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
         return self.folder / kind / f"{digest}.npy"
 
     def _keep(self, video_id: str, kind: str, values: np.ndarray) -> None:
-        with runs.atomic(self._path(video_id, kind)) as temporary:
+        with files.atomic(self._path(video_id, kind)) as temporary:
             np.save(temporary, values)
 
     def _load(self, video_id: str, kind: str) -> np.ndarray:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from avsep_lib import runs
+from avsep_lib import files, runs
 from avsep_lib.settings import PROJECT_ROOT, Settings, StudyError, to_dict
 
 NOTEBOOKS = PROJECT_ROOT / "notebooks"
@@ -101,7 +101,7 @@ def write_page(executed: Path) -> Path:
     from nbconvert import HTMLExporter
 
     content, _ = HTMLExporter(embed_images=True).from_filename(str(executed))
-    with runs.atomic(executed.with_suffix(".html")) as temporary:
+    with files.atomic(executed.with_suffix(".html")) as temporary:
         temporary.write_text(content)
     return executed.with_suffix(".html")
 

@@ -12,11 +12,11 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, Checkpoint, ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
-from avsep_lib import runs, spectra
+from avsep_lib import files, spectra
 from avsep_lib.networks import FrameClassifier, Separator, load_checked, log_magnitude
 from avsep_lib.runs import Run
 from avsep_lib.settings import Settings, StudyError, to_dict
@@ -47,8 +47,7 @@ class FrameTask(L.LightningModule):
 
     def _score(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         seen, classes = batch
-        features = self.net.frame_net.features(seen) if seen.dtype == torch.uint8 else seen
-        scores = self.net(features)
+        scores = self.net(self.net.frame_net.features(seen))
         return F.cross_entropy(scores, classes), (scores.argmax(-1) == classes).float().mean()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -106,7 +105,7 @@ def separation_loss(separator: Separator, batch: dict[str, Tensor]) -> Tensor:
     ----------
     separator : Separator
     batch : dict
-        ``sources`` (B, N, L) and ``features`` (B, N, P, C, h, w) or ``pictures`` (B, N, P, S, S, 3).
+        ``sources`` (B, N, L) and ``seen``, features (B, N, P, C, h, w) or pictures (B, N, P, S, S, 3).
 
     Returns
     -------
@@ -116,8 +115,7 @@ def separation_loss(separator: Separator, batch: dict[str, Tensor]) -> Tensor:
     """
     magnitudes, mixture = mix(batch["sources"], separator.settings)
     frame_net = separator.frame_net
-    features = batch["features"].float() if "features" in batch else frame_net.features(batch["pictures"])
-    logits = separator(log_magnitude(mixture), frame_net(features)).float()
+    logits = separator(log_magnitude(mixture), frame_net(frame_net.features(batch["seen"]))).float()
     return mask_loss(logits, magnitudes, mixture, separator.settings.mask)
 
 
@@ -177,7 +175,7 @@ def labelled_pictures(index: pd.DataFrame, store: VideoStore, instruments: list[
         seen.append(torch.from_numpy(pictures).unsqueeze(1))  # (P, ...) -> (P, 1, ...): each picture a clip of one
         classes += [instruments.index(row.instruments)] * len(pictures)
     values = torch.cat(seen)
-    return TensorDataset(values.float() if cached else values, torch.tensor(classes))
+    return TensorDataset(values, torch.tensor(classes))
 
 
 def fit_frame_net(
@@ -185,7 +183,7 @@ def fit_frame_net(
 ) -> pd.DataFrame:
     """Train the frame net alone; resumes by itself. Returns the history, one row for each epoch."""
     settings = run.settings
-    # For one process the distributed sampler is a shuffle that depends on seed and epoch only, so a resumed run repeats it.
+    # For one process the distributed sampler is a shuffle by seed and epoch alone, so a resumed run repeats it.
     order = DistributedSampler(train, num_replicas=1, rank=0, shuffle=True, seed=settings.seed)
     batches = DataLoader(train, settings.frame_batch_size, sampler=order)
     task = FrameTask(classifier, settings)
@@ -202,7 +200,7 @@ def fit_separator(separator: Separator, train: DataLoader, validation: DataLoade
 def fit(
     task: L.LightningModule, train: DataLoader, validation: DataLoader, run: Run, epochs: int, label: str
 ) -> pd.DataFrame:
-    """Train to the last epoch, from the last finished one if there is one; keep the weights with the least validation loss.
+    """Train to the last epoch, from the last finished one if there is one; keep the weights that validate best.
 
     Parameters
     ----------
@@ -263,8 +261,9 @@ class History(Callback):
         self.run, self.epochs, self.rows = run, epochs, []
 
     def on_train_epoch_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Start the clock of an epoch."""
+        """Start the clock of an epoch, and note the rate that it starts with."""
         self.clock = self.spoke = time.perf_counter()
+        self.rate = trainer.optimizers[0].param_groups[-1]["lr"]
 
     def on_train_batch_end(self, trainer: L.Trainer, task: L.LightningModule, outputs, batch, number: int) -> None:
         """Say where a long epoch is."""
@@ -277,8 +276,7 @@ class History(Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Add a row."""
         numbers = {name: round(float(value), 6) for name, value in trainer.callback_metrics.items()}
-        rate = trainer.optimizers[0].param_groups[-1]["lr"]
-        self.rows.append({"epoch": trainer.current_epoch + 1, **numbers, "learning_rate": rate})
+        self.rows.append({"epoch": trainer.current_epoch + 1, **numbers, "learning_rate": self.rate})
         seconds = time.perf_counter() - self.clock
         shown = "  ".join(f"{name} {value:.4f}" for name, value in numbers.items())
         left = (self.epochs - trainer.current_epoch - 1) * seconds / 60
@@ -292,7 +290,7 @@ class History(Callback):
     def table(self) -> pd.DataFrame:
         """All epochs so far; written to ``history.csv`` too."""
         table = pd.DataFrame(self.rows)
-        with runs.atomic(self.run.folder / "history.csv") as path:
+        with files.atomic(self.run.folder / "history.csv") as path:
             table.to_csv(path, index=False)
         return table
 
@@ -305,15 +303,18 @@ class History(Callback):
         self.rows = list(state["rows"])
 
 
-class Last(Callback):
-    """Saves the state of the training after each epoch, once everything of that epoch is recorded."""
+class Last(Checkpoint):
+    """Saves the state of the training after each epoch, once everything of that epoch is recorded.
+
+    Lightning calls checkpoint callbacks last and in their order, so this one knows the best weights of its epoch too.
+    """
 
     def __init__(self, path: Path):
         self.path = path
 
     def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Save."""
-        trainer.save_checkpoint(self.path)
+        trainer.save_checkpoint(self.path, weights_only=False)
 
 
 class Settled(Callback):
@@ -332,7 +333,7 @@ class AtomicFiles(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict, path: str | Path, storage_options: object = None) -> None:
         """Write beside the target, then take its place."""
-        with runs.atomic(path) as temporary:
+        with files.atomic(path) as temporary:
             super().save_checkpoint(checkpoint, temporary, storage_options)
 
 

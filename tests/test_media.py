@@ -29,7 +29,7 @@ def lag_and_snr(reference, heard):
     spectrum = np.fft.rfft(heard[:n], 2 * n) * np.conj(np.fft.rfft(reference[:n], 2 * n))
     lag = int(np.argmax(np.fft.irfft(spectrum)))
     noise = heard[:n] - reference[:n]
-    return lag if lag < n else lag - 2 * n, 10 * np.log10(np.sum(reference[:n] ** 2) / np.sum(noise**2))
+    return lag if lag < n else lag - 2 * n, 10 * np.log10(np.sum(reference[:n] ** 2) / (np.sum(noise**2) + 1e-20))
 
 
 def one_line(error, *names):
@@ -47,12 +47,14 @@ def video(tmp_path_factory):
     return path
 
 
-def remuxed(path, format_name):
+def remuxed(path, format_name, kinds=("video",)):
     """The same packets in a container that keeps another kind of index."""
     target = path.with_suffix(f".{format_name}")
     with av.open(str(path)) as source, av.open(str(target), "w", format=format_name) as sink:
-        tracks = {stream.index: sink.add_stream_from_template(stream) for stream in source.streams}
-        for packet in source.demux():
+        tracks = {
+            stream.index: sink.add_stream_from_template(stream) for stream in source.streams if stream.type in kinds
+        }
+        for packet in source.demux([source.streams[i] for i in tracks]):
             if packet.dts is not None:
                 packet.stream = tracks[packet.stream.index]
                 sink.mux(packet)
@@ -101,7 +103,9 @@ def test_a_click_stays_where_it_was(tmp_path):
 def test_the_sum_of_decoded_tracks_is_nearly_the_decoded_mixture(tmp_path):
     rng = np.random.default_rng(0)
     t = np.arange(66_150) / 22_050
-    tracks = [sum(np.sin(2 * np.pi * f * t + rng.uniform(6)) for f in fs) / 12 for fs in ((220, 440), (310, 930, 1550))]
+    tracks = [
+        sum(np.sin(2 * np.pi * f * t + rng.uniform(0, 6)) for f in fs) / 12 for fs in ((220, 440), (310, 930, 1550))
+    ]
     heard = []
     for name, sound in zip("abm", [*tracks, sum(tracks)], strict=True):
         write_video(tmp_path / f"{name}.mp4", grey(2), 1, sound, 22_050)
@@ -125,23 +129,24 @@ def test_a_tone_above_the_new_range_is_gone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("suffix", "subtype", "error"),
+    ("suffix", "subtype", "least_snr_db"),
     [
-        ("wav", "PCM_U8", 2e-2),
-        ("wav", "PCM_16", 1e-4),
-        ("wav", "FLOAT", 1e-7),
-        ("wav", "DOUBLE", 1e-7),
-        ("flac", "PCM_24", 1e-6),
-        ("mp3", "MPEG_LAYER_III", 2e-2),
+        ("wav", "PCM_U8", 30),
+        ("wav", "PCM_16", 80),
+        ("wav", "FLOAT", 120),
+        ("wav", "DOUBLE", 120),
+        ("flac", "PCM_24", 110),
+        ("mp3", "MPEG_LAYER_III", 15),
     ],
 )
-def test_channels_are_averaged_in_every_sample_format(tmp_path, suffix, subtype, error):
+def test_channels_are_averaged_in_every_sample_format(tmp_path, suffix, subtype, least_snr_db):
     left = chirp(22_050, 1)
     path = tmp_path / f"stereo.{suffix}"
     soundfile.write(path, np.stack([left, 0.5 * left], axis=1), 22_050, subtype=subtype)
     heard = read_audio(path, 22_050)
     assert len(heard) == len(left)
-    assert np.abs(heard - 0.75 * left)[500:-500].max() < error
+    lag, snr = lag_and_snr(0.75 * left[500:-500], heard[500:-500])
+    assert lag == 0 and snr > least_snr_db
 
 
 def test_wav_is_exact_and_is_not_clipped(tmp_path):
@@ -152,8 +157,10 @@ def test_wav_is_exact_and_is_not_clipped(tmp_path):
     np.testing.assert_array_equal(stored, sound)
 
 
-def test_sound_that_begins_late_stays_with_the_picture(tmp_path):
-    path = tmp_path / "late.mkv"
+@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+@pytest.mark.parametrize("late", [1_000, 4_000])
+def test_sound_that_begins_late_stays_with_the_picture(tmp_path, suffix, late):
+    path = tmp_path / f"late.{suffix}"
     with av.open(str(path), "w") as container:
         pictures = container.add_stream("libx264", rate=16)
         pictures.height, pictures.width, pictures.pix_fmt = 48, 64, "yuv420p"
@@ -163,11 +170,11 @@ def test_sound_that_begins_late_stays_with_the_picture(tmp_path):
             frame.pts, frame.time_base = i, Fraction(1, 16)
             container.mux(pictures.encode(frame))
         block = av.AudioFrame.from_ndarray(np.full((1, 8_000), 9_000, np.int16), format="s16", layout="mono")
-        block.sample_rate, block.pts, block.time_base = 8_000, 4_000, Fraction(1, 8_000)
+        block.sample_rate, block.pts, block.time_base = 8_000, late, Fraction(1, 8_000)
         container.mux([*pictures.encode(None), *sound.encode(block), *sound.encode(None)])
     heard = read_audio(path, 8_000)
-    assert abs(np.argmax(heard > 0.1) - 4_000) <= 10
-    assert abs(len(heard) - 12_000) <= 10
+    assert abs(np.argmax(heard > 0.1) - late) <= 10
+    assert abs(len(heard) - late - 8_000) <= 10
 
 
 def test_odd_rates_are_raised_for_aac(tmp_path):
@@ -187,7 +194,7 @@ def levels(path, times_s, **options):
 TIMES_S = [3.3, 0.0, 1.0, 0.0625 * 7, 3.95, 1.01, 2.5, 99.0, 2.5]
 
 
-@pytest.mark.parametrize("format_name", ["mp4", "matroska", "mpegts", "avi"])
+@pytest.mark.parametrize("format_name", ["mp4", "matroska", "mpegts"])
 def test_frames_are_those_shown_at_any_times_in_any_order(video, format_name):
     path = video if format_name == "mp4" else remuxed(video, format_name)
     wanted = np.minimum(np.floor(np.array(TIMES_S) * 16 + 0.01), 63)
@@ -385,9 +392,15 @@ def test_damage_in_the_middle_is_told_and_the_rest_stays_in_time(video, tmp_path
 
 
 def test_a_stream_that_ends_early_is_told(video, tmp_path):
-    whole = remuxed(video, "matroska").read_bytes()
+    whole = remuxed(video, "matroska", ("video", "audio")).read_bytes()
     (tmp_path / "early.mkv").write_bytes(whole[: len(whole) // 2])
-    with warnings.catch_warnings(record=True):
-        warnings.simplefilter("always")
+    with pytest.warns(UserWarning, match=r"early\.mkv: .*its sound ends at"):
         heard = read_audio(tmp_path / "early.mkv", 11_025)
     assert 11_025 < len(heard) < 3 * 11_025
+
+
+def test_no_warning_without_a_fault(video):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_audio(video, 11_025)
+        read_frames(video, [0, 1], 48)

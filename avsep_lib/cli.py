@@ -1,0 +1,86 @@
+"""The console script ``avsep``: a thin face over the modules below."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from avsep_lib import __version__
+from avsep_lib.settings import PRESETS, PROJECT_ROOT, StudyError, from_parameters, parse_assignments
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; what a user can mend ends in one message on standard error and exit code 2."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except StudyError as error:
+        print(f"avsep: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("avsep: interrupted; the same command goes on from what is there", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _study(options: argparse.Namespace) -> None:
+    from avsep_lib import study
+
+    changed = _changed(options)
+    study.run_study(from_parameters(options.preset, **changed), changed, options.only)
+
+
+def _separate(options: argparse.Namespace) -> None:
+    from avsep_lib import duets, networks, plots, runs
+
+    default = PROJECT_ROOT / "checkpoints" / "laptop" / "seed0" / "separator.pt"
+    if options.checkpoint is None and not default.is_file():
+        raise StudyError(f"{default}: there is no separator yet; run `make study` or name one with --checkpoint")
+    separator = networks.load_separator(options.checkpoint or default)
+    out = options.out or Path("out") / options.video.stem
+    separation = duets.separate_video(
+        separator, options.video, options.players, options.instruments, progress=runs.Progress()
+    )
+    for player in separation.players:
+        print(f"{player.left:4.0%} to {player.right:4.0%} of the width: {player.instrument} ({player.confidence:.0%} sure)")
+    picture = plots.save_picture(plots.duet_panel(separation, separator.settings), out / "players.png")
+    for path in [*duets.write_tracks(separation, out), *duets.write_videos(separation, out), picture]:
+        print(path)
+
+
+def _changed(options: argparse.Namespace) -> dict[str, object]:
+    """Settings given on the command line, beside the preset."""
+    changed: dict[str, object] = parse_assignments(options.set)
+    if options.dataset:
+        path = Path(options.dataset).expanduser()
+        changed["dataset"] = str(path.resolve()) if path.exists() else options.dataset
+    if options.out:
+        changed["out"] = str(options.out.expanduser().resolve())
+    return changed
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="avsep", description="Visually guided music source separation.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    study = commands.add_parser("study", help="run the notebooks in order and write tables, figures and pages")
+    study.add_argument("--preset", choices=tuple(PRESETS), default="laptop", help="size of the run (laptop)")
+    study.add_argument("--dataset", help="rendered, an index.csv, or Sound-of-Pixels lists (rendered)")
+    study.add_argument("--only", nargs="+", default=[], metavar="NN", help="numbers of the notebooks to run")
+    study.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change single settings")
+    study.add_argument("--out", type=Path, help="folder for results, figures and checkpoints (the project)")
+    study.set_defaults(command=_study)
+
+    separate = commands.add_parser("separate", help="give each player of a video their own track")
+    separate.add_argument("video", type=Path, help="a video with sound")
+    separate.add_argument("--instruments", nargs="+", default=[], metavar="NAME", help="who plays; found if not given")
+    separate.add_argument("--players", type=int, default=2, metavar="N", help="players side by side (2)")
+    separate.add_argument("--checkpoint", type=Path, help="separator.pt of a study (that of the laptop preset)")
+    separate.add_argument("--out", type=Path, help="folder for what comes out (out/ and the video's name)")
+    separate.set_defaults(command=_separate)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""A tiny rendered data set that all tests share. Everything is written below pytest's temporary folder."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from avsep_lib import clips, networks, rendered
+from avsep_lib.mixtures import Mixer
+from avsep_lib.runs import begin
+from avsep_lib.settings import from_parameters
+from avsep_lib.store import VideoStore
+
+torch.set_num_threads(1)  # the nets of the tests are so small that threads only wait for each other
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """Settings smaller than those of the smoke preset: 17 videos of four seconds, one of them a duet."""
+    root = tmp_path_factory.mktemp("study")
+    return from_parameters(
+        "smoke",
+        out=str(root / "out"),
+        data_root=str(root / "data"),
+        device="cpu",
+        precision="float32",
+        solos_train=2,
+        duets=1,
+        video_height_px=96,
+        video_fps=8,
+        frame_size_px=64,
+        channels=4,
+        audio_levels=3,
+        audio_base_channels=4,
+        batch_size=4,
+        mixtures_per_epoch=8,
+    )
+
+
+@pytest.fixture(scope="session")
+def index(tiny):
+    """The index of the tiny data set, rendered."""
+    return clips.read_index(rendered.render(tiny), instruments=tiny.instruments)
+
+
+@pytest.fixture(scope="session")
+def backbone():
+    """The frozen backbone with its ImageNet weights."""
+    return networks.Backbone("efficientnet_lite0").eval()
+
+
+@pytest.fixture(scope="session")
+def store(index, tiny, backbone):
+    """Sound and features of every video of the tiny data set."""
+    store = VideoStore(index, tiny)
+    store.prepare(backbone)
+    return store
+
+
+@pytest.fixture
+def train_mixer(index, store, tiny):
+    """Draws from the training solos."""
+    return Mixer(clips.choose(index, "train", "solo"), store, tiny)
+
+
+@pytest.fixture
+def test_mixer(index, store, tiny):
+    """Draws from the test solos."""
+    return Mixer(clips.choose(index, "test", "solo"), store, tiny)
+
+
+@pytest.fixture
+def start_run(tiny, tmp_path):
+    """A function that begins a run of changed tiny settings, below the test's own folder."""
+
+    def start_run(label="03", **changes):
+        return begin(label, dataclasses.replace(tiny, out=str(tmp_path / "out"), **changes))
+
+    return start_run

@@ -1,0 +1,267 @@
+"""Scores equal their closed forms, silence is never 0 dB, and intervals are over videos."""
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from avsep_lib import baselines, clips, evaluation, mixtures
+from avsep_lib.evaluation import METRICS, accuracy, interval_over_videos, paired_difference, score, si_sdr, summary
+from avsep_lib.networks import Separator
+from avsep_lib.settings import StudyError
+
+LENGTH = 12_000
+
+
+def band(low, high, seed):
+    """Noise between two shares of the band, orthogonal to whatever a filter makes of another band."""
+    spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(LENGTH))
+    bins = np.arange(len(spectrum)) / len(spectrum)
+    spectrum[(bins < low) | (bins > high)] = 0
+    wave = np.fft.irfft(spectrum, LENGTH) * np.hanning(LENGTH)  # without edges, which would sound in every band
+    return wave / np.sqrt(np.mean(wave**2)) * 0.1
+
+
+@pytest.fixture(scope="module")
+def references():
+    return np.stack([band(0.02, 0.2, 0), band(0.3, 0.5, 1)])
+
+
+@pytest.fixture(autouse=True)
+def in_this_process():
+    """Score in threads: processes take longer to start than these few scores."""
+    with joblib.parallel_config(backend="threading"):
+        yield
+
+
+NOISE = np.stack([band(0.6, 0.75, 2), band(0.8, 0.95, 3)])
+
+
+@pytest.mark.parametrize("k", [0.03, 0.1, 0.3])
+def test_scores_equal_the_closed_form(references, k):
+    """Orthogonal noise of k times the level: SDR = SAR = SI-SDR = -20 log10 k, and no interference."""
+    table = score(references, references + k * NOISE)
+    for name in ("sdr_db", "sar_db", "si_sdr_db"):
+        np.testing.assert_allclose(table[name], -20 * np.log10(k), atol=0.1)
+    assert (table.sir_db > 30).all()
+    assert list(table.silent) == ["", ""]
+
+
+def test_interference_of_the_other_source_lowers_sir_alone(references):
+    table = score(references, references + 0.1 * references[::-1])
+    np.testing.assert_allclose(table.sir_db, 20, atol=0.2)
+    np.testing.assert_allclose(table.sdr_db, 20, atol=0.2)
+    assert (table.sar_db > 40).all()
+
+
+def test_swapped_estimates_are_not_put_right(references):
+    estimates = references + 0.1 * NOISE + 0.1 * references[::-1]
+    right, swapped = score(references, estimates), score(references, estimates[::-1])
+    assert (right.sdr_db > 15).all()
+    assert (swapped.sdr_db < -10).all()
+
+
+def test_a_score_does_not_depend_on_the_other_estimate(references):
+    estimates = references + 0.2 * NOISE
+    other = estimates.copy()
+    other[1] = NOISE[0]
+    np.testing.assert_allclose(
+        score(references, estimates).iloc[0, :3].astype(float), score(references, other).iloc[0, :3].astype(float)
+    )
+
+
+@pytest.mark.parametrize("gain", [0.01, 3.0, -1.0])
+def test_si_sdr_does_not_depend_on_scale(references, gain):
+    estimates = references + 0.3 * NOISE
+    np.testing.assert_allclose(si_sdr(references, gain * estimates), si_sdr(references, estimates), atol=1e-6)
+    np.testing.assert_allclose(si_sdr(references, estimates), -20 * np.log10(0.3), atol=1e-3)
+
+
+def test_a_silent_estimate_has_no_score_of_its_own(references):
+    estimates = references + 0.1 * NOISE
+    whole = score(references, estimates)
+    estimates[0] = 0
+    table = score(references, estimates)
+    assert table.loc[0, list(METRICS)].isna().all() and table.silent[0] == "estimate"
+    np.testing.assert_allclose(table.loc[1, list(METRICS)].astype(float), whole.loc[1, list(METRICS)].astype(float))
+    assert table.silent[1] == ""
+
+
+def test_a_silent_reference_leaves_nothing_to_score(references):
+    quiet = references.copy()
+    quiet[1] *= 1e-4
+    table = score(quiet, references)
+    assert table[list(METRICS)].isna().all(axis=None)
+    assert list(table.silent) == ["mixture", "reference"]  # both count as left out
+
+
+def test_a_quiet_estimate_is_still_scored(references):
+    table = score(references, references * 1e-3 + 1e-5 * NOISE)
+    assert table[list(METRICS)].notna().all(axis=None)
+
+
+@pytest.mark.parametrize("shape", [(2, LENGTH - 1), (1, LENGTH), (LENGTH,)])
+def test_shapes_that_differ_are_refused(references, shape):
+    with pytest.raises(StudyError, match="references"):
+        score(references, np.zeros(shape))
+
+
+# Tables
+
+
+def metrics(**columns):
+    size = len(columns["sdr_db"])
+    rows = {"mixture": range(size), "source": 0, "video_id": [f"v{i}" for i in range(size)], "method": "separator",
+            "sir_db": 0.0, "sar_db": 0.0, "si_sdr_db": 0.0, "silent": ""}  # fmt: skip
+    return pd.DataFrame(rows | columns)
+
+
+def test_summary_on_known_numbers():
+    table = pd.concat([
+        metrics(sdr_db=[1.0, 2.0, 6.0], sir_db=[3.0, 4.0, 5.0]),
+        metrics(sdr_db=[5.0, np.nan, 5.0], silent=["", "estimate", ""], method="oracle"),
+    ])  # fmt: skip
+    found = summary(table)
+    assert list(found.index) == ["separator", "oracle"]
+    first, second = found.loc["separator"], found.loc["oracle"]
+    assert (first.SDR, first["median"], first.SIR) == (3.0, 2.0, 4.0)
+    assert 1 <= first["from"] < 3 < first.to <= 6
+    assert (second.SDR, second["from"], second.to) == (5.0, 5.0, 5.0)
+    assert (first.sources, first.silent, second.sources, second.silent) == (3, 0, 2, 1)
+    assert found.sources.dtype == int
+
+
+def test_every_source_of_a_summary_is_scored_or_counted_as_silent(references):
+    silenced = references.copy()
+    silenced[1] = 0
+    listed = pd.DataFrame({"mixture": [0, 0, 1, 1], "source": [0, 1, 0, 1], "video_id": list("abcd")})
+    scores = pd.concat([score(true, references + 0.1 * NOISE) for true in (references, silenced)], ignore_index=True)
+    table = pd.concat([listed, scores], axis=1).assign(method="noisy")
+    row = summary(table).loc["noisy"]
+    assert row.sources == 2 and row.sources + row.silent == len(table)
+
+
+def test_interval_of_constant_values_has_no_width():
+    low, high = interval_over_videos(pd.Series([2.5] * 6), pd.Series(list("aabbcd")))
+    assert low == high == 2.5
+
+
+def test_more_clips_of_the_same_videos_do_not_narrow_the_interval():
+    values, videos = pd.Series([1.0, 2.0, 4.0, 8.0]), pd.Series(list("abcd"))
+    once = interval_over_videos(values, videos)
+    many = interval_over_videos(pd.concat([values] * 25), pd.concat([videos] * 25))
+    assert once == pytest.approx(many)
+    more = interval_over_videos(pd.concat([values] * 25), pd.Series([f"v{i}" for i in range(100)]))
+    assert more[1] - more[0] < 0.5 * (once[1] - once[0])
+
+
+def test_the_interval_covers_the_mean_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    videos = pd.Series(range(40))
+    covered = 0
+    for _ in range(60):
+        low, high = interval_over_videos(pd.Series(rng.standard_normal(40)), videos)
+        covered += low < 0 < high
+    assert covered >= 50
+
+
+def test_videos_without_a_score_do_not_pull_the_interval_to_zero():
+    values, videos = pd.Series([7.0, np.nan, np.nan, 7.0]), pd.Series(list("abcd"))
+    assert interval_over_videos(values, videos) == (7.0, 7.0)
+    with pytest.raises(StudyError, match="silent"):
+        interval_over_videos(pd.Series([np.nan, np.nan]), pd.Series(list("ab")))
+
+
+def test_paired_difference_compares_the_same_sources():
+    first = metrics(sdr_db=[5.0, 7.0, 9.0, 1.0])
+    second = metrics(sdr_db=[2.0, 4.0, 6.0, np.nan], method="mixture").iloc[::-1]
+    assert paired_difference(pd.concat([first, second]), "separator", "mixture") == pytest.approx((3, 3, 3))
+    assert paired_difference(pd.concat([first, second]), "mixture", "separator")[0] == pytest.approx(-3)
+
+
+def test_accuracy_with_its_interval():
+    share, low, high = accuracy([True] * 9 + [False])
+    assert share == 0.9
+    assert (low, high) == pytest.approx((0.5958, 0.9821), abs=1e-3)  # Wilson
+    assert accuracy([True] * 5)[2] == 1.0
+
+
+# On mixtures
+
+
+@pytest.fixture(scope="module")
+def listed(index, store, tiny):
+    return mixtures.fixed_list(mixtures.Mixer(clips.choose(index, "test", "solo"), store, tiny), 3, 2)
+
+
+@pytest.fixture(scope="module")
+def loader(listed, store):
+    return mixtures.listed_loader(listed, store, True)
+
+
+@pytest.fixture(scope="module")
+def separator(tiny):
+    """Untrained, but with masks that depend on the query."""
+    torch.manual_seed(0)
+    separator = Separator(tiny, tiny.instruments).eval()
+    separator.frame_net.head.weight.data *= 20
+    for module in separator.audio_net.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.normal_(module.weight, std=0.2)
+    return separator
+
+
+def test_references_are_the_sources_as_they_stand_in_the_mixture(listed, loader, store):
+    true = evaluation.references(loader)
+    assert len(true) == 3
+    for row in listed.itertuples():
+        np.testing.assert_allclose(true[row.mixture][row.source], store.window(row.video_id, row.start) / 2)
+
+
+def test_estimates_of_a_list_are_those_of_the_separator(separator, loader, listed, store):
+    true, estimates = evaluation.references(loader), evaluation.separate_listed(separator, loader)
+    assert [wave.shape for wave in estimates] == [wave.shape for wave in true]
+    part = listed[listed.mixture == 2]
+    seen = torch.stack([torch.from_numpy(store.features(row.video_id, row.start)) for row in part.itertuples()])
+    queries = separator.frame_net(seen.float()).detach()
+    window = separator.separate_queries(true[2].sum(0), lambda start: queries)
+    np.testing.assert_allclose(estimates[2], window, atol=1e-3 * np.abs(window).max())
+
+
+def test_shuffled_pictures_are_those_of_another_mixture(separator, loader, listed, store):
+    looking = evaluation.separate_listed(separator, loader)
+    shuffled = evaluation.separate_listed(separator, loader, shuffled=True)
+    before = listed[listed.mixture == 0]
+    seen = torch.stack([torch.from_numpy(store.features(row.video_id, row.start)) for row in before.itertuples()])
+    mixture = evaluation.references(loader)[1].sum(0)
+    expected = separator.separate_queries(mixture, lambda start: separator.frame_net(seen.float()).detach())
+    np.testing.assert_allclose(shuffled[1], expected, atol=1e-3 * np.abs(mixture).max())
+    assert np.abs(shuffled[1] - looking[1]).max() > 0.01 * np.abs(mixture).max()
+
+
+def test_an_oracle_is_far_above_the_mixture_in_a_table(listed, loader, tiny):
+    true = evaluation.references(loader)
+    methods = {
+        "mixture": [baselines.mixture_as_estimate(sources) for sources in true],
+        "ideal": [baselines.ideal_mask(sources, tiny, "ratio") for sources in true],
+    }
+    table = evaluation.evaluate(listed, true, methods)
+    assert list(table.columns) == [*listed.columns, *METRICS, "silent", "method"]
+    assert len(table) == 2 * len(listed)
+    assert table.method.unique().tolist() == ["mixture", "ideal"]
+    pd.testing.assert_frame_equal(table[table.method == "ideal"][listed.columns].reset_index(drop=True), listed)
+    by_hand = score(true[2], methods["ideal"][2])
+    rows = table[(table.method == "ideal") & (table.mixture == 2)]
+    np.testing.assert_allclose(rows.sdr_db, by_hand.sdr_db)
+    gain, low, high = paired_difference(table, "ideal", "mixture")
+    assert gain > 5 and low <= gain <= high
+
+
+def test_the_main_table_has_every_method_on_every_source(separator, listed, store, index, tiny):
+    nmf = baselines.Nmf(clips.choose(index, "train", "solo"), store, tiny)
+    table = summary(evaluation.compare(separator, nmf, listed[listed.mixture < 2], store))
+    assert table.index[0] == "mixture"
+    assert {"separator", "separator, shuffled pictures", "ideal binary mask", "ideal ratio mask"} < set(table.index)
+    assert (table.sources + table.silent == 4).all()
+    assert table.SDR["ideal ratio mask"] > table.SDR["mixture"] + 5
