@@ -42,7 +42,8 @@ def _separate(options: argparse.Namespace) -> None:
         separator, options.video, options.players, options.instruments, progress=runs.Progress()
     )
     for player in separation.players:
-        print(f"{player.left:4.0%} to {player.right:4.0%} of the width: {player.instrument} ({player.confidence:.0%} sure)")
+        where = f"{player.left:4.0%} to {player.right:4.0%} of the width"
+        print(f"{where}: {player.instrument} ({player.confidence:.0%} sure)")
     picture = plots.save_picture(plots.duet_panel(separation, separator.settings), out / "players.png")
     for path in [*duets.write_tracks(separation, out), *duets.write_videos(separation, out), picture]:
         print(path)

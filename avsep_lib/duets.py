@@ -65,6 +65,59 @@ class Separation:
     sample_rate_hz: int
 
 
+@dataclass(frozen=True)
+class Watched:
+    """A video's sound, and what the frame net saw in its pictures.
+
+    Attributes
+    ----------
+    mixture : float32 array, shape (L,)
+    features : Tensor, shape (P, C, h, w)
+    looks : Tensor, shape (P, K, h, w)
+        The query of every place of every picture.
+    times_s : float array, shape (P,)
+    settings : Settings
+    """
+
+    mixture: np.ndarray
+    features: Tensor
+    looks: Tensor
+    times_s: np.ndarray
+    settings: Settings
+
+    def looks_near(self, start: int) -> Tensor:
+        """Pixel queries of the pictures of the window that starts at a sample, (P', K, h, w)."""
+        middle = (start + self.settings.clip_samples / 2) / self.settings.sample_rate_hz
+        nearest = np.argsort(np.abs(self.times_s - middle), kind="stable")[: self.settings.frames_per_clip]
+        return self.looks[torch.as_tensor(np.sort(nearest))]
+
+
+@torch.inference_mode()
+def look_and_listen(
+    separator: Separator, path: str | Path, progress: Callable[[str, int, int], None] | None = None
+) -> Watched:
+    """Read a video's sound and look at its pictures, ``feature_fps`` of them for each second, a few at a time.
+
+    Raises
+    ------
+    StudyError
+        If the video is missing, broken, without sound, silent or too short.
+    """
+    settings = separator.settings
+    mixture = media.read_audio(path, settings.sample_rate_hz)
+    _check_sound(path, mixture, settings)
+    rate = settings.feature_fps
+    times = (np.arange(max(int(len(mixture) / settings.sample_rate_hz * rate), 1)) + 0.5) / rate
+    device, parts = separator.synthesizer.bias.device, []
+    for start in range(0, len(times), 16):
+        frames = media.read_frames(path, times[start : start + 16], settings.frame_size_px)
+        parts.append(separator.frame_net.features(torch.from_numpy(frames).to(device)))
+        if progress:
+            progress("looking", min(start + 16, len(times)), len(times))
+    features = torch.cat(parts)
+    return Watched(mixture, features, separator.frame_net.pixel_queries(features), times, settings)
+
+
 def separate_video(
     separator: Separator,
     path: str | Path,
@@ -95,43 +148,19 @@ def separate_video(
     StudyError
         If the video is missing, broken, without sound, silent or too short, or an instrument is not known.
     """
-    settings = separator.settings
-    mixture = media.read_audio(path, settings.sample_rate_hz)
-    _check_sound(path, mixture, settings)
-    times = np.arange(0.5 / settings.feature_fps, max(len(mixture) / settings.sample_rate_hz, 0.6 / settings.feature_fps),
-                      1 / settings.feature_fps)  # fmt: skip
-    features = video_features(separator, path, times, progress)
-    players = find_players(separator, features, n_players, instruments)
-    looks = separator.frame_net.pixel_queries(features.float()).detach()  # (P, K, h, w)
-
-    def near(start: int) -> Tensor:
-        """Pixel queries of the pictures of the window that starts at a sample: (P', K, h, w)."""
-        middle = (start + settings.clip_samples / 2) / settings.sample_rate_hz
-        nearest = np.argsort(np.abs(times - middle), kind="stable")[: settings.frames_per_clip]
-        return looks[torch.as_tensor(np.sort(nearest))]
-
-    estimates = separator.separate_queries(mixture, lambda start: strip_queries(near(start), players))
-    energy, owners = sound_maps(separator, mixture, near, players)
-    frame = media.read_frames(path, [len(mixture) / settings.sample_rate_hz / 2], settings.frame_size_px)[0]
-    return Separation(Path(path), players, mixture, estimates, energy, owners, frame, settings.sample_rate_hz)
+    seen = look_and_listen(separator, path, progress)
+    players = find_players(separator, seen.features, n_players, instruments)
+    estimates = separator.separate_queries(seen.mixture, lambda start: strip_queries(seen.looks_near(start), players))
+    energy, owners = sound_maps(separator, seen, players)
+    middle_s = len(seen.mixture) / separator.sample_rate_hz / 2
+    frame = media.read_frames(path, [middle_s], separator.settings.frame_size_px)[0]
+    return Separation(Path(path), players, seen.mixture, estimates, energy, owners, frame, separator.sample_rate_hz)
 
 
 @torch.inference_mode()
-def video_features(
-    separator: Separator, path: str | Path, times_s: np.ndarray, progress: Callable[[str, int, int], None] | None = None
-) -> Tensor:
-    """Backbone features of the pictures at some times, float16 (P, C, h, w); a few pictures at a time are in memory."""
-    device, parts = separator.synthesizer.bias.device, []
-    for start in range(0, len(times_s), 16):
-        frames = media.read_frames(path, times_s[start : start + 16], separator.settings.frame_size_px)
-        parts.append(separator.frame_net.features(torch.from_numpy(frames).to(device)).half())
-        if progress:
-            progress("looking", min(start + 16, len(times_s)), len(times_s))
-    return torch.cat(parts)
-
-
-@torch.inference_mode()
-def find_players(separator: Separator, features: Tensor, n_players: int, instruments: Sequence[str] = ()) -> list[Player]:
+def find_players(
+    separator: Separator, features: Tensor, n_players: int, instruments: Sequence[str] = ()
+) -> list[Player]:
     """Divide the picture into strips side by side so that each shows one instrument most clearly.
 
     Parameters
@@ -157,7 +186,9 @@ def find_players(separator: Separator, features: Tensor, n_players: int, instrum
         n_players = len(instruments)
         for name in instruments:
             if name not in separator.instruments:
-                raise StudyError(f"instrument {name!r} is not known; this checkpoint knows {', '.join(separator.instruments)}")
+                raise StudyError(
+                    f"instrument {name!r} is not known; this checkpoint knows {', '.join(separator.instruments)}"
+                )
     width = features.shape[-1]
     if not 1 <= n_players <= width // 2:
         raise StudyError(f"{n_players} players do not fit side by side into this picture; ask for 1 to {width // 2}")
@@ -184,17 +215,13 @@ def strip_queries(looks: Tensor, players: Sequence[Player]) -> Tensor:
 
 
 @torch.inference_mode()
-def sound_maps(
-    separator: Separator, mixture: np.ndarray, looks_at: Callable[[int], Tensor], players: Sequence[Player]
-) -> tuple[np.ndarray, np.ndarray]:
+def sound_maps(separator: Separator, seen: Watched, players: Sequence[Player]) -> tuple[np.ndarray, np.ndarray]:
     """Who sounds where: the energy of the sound of each place, and whose sound it is like.
 
     Parameters
     ----------
     separator : Separator
-    mixture : float array, shape (L,)
-    looks_at : callable
-        ``looks_at(start_sample) -> (P, K, h, w)``, the pixel queries of a window.
+    seen : Watched
     players : sequence of Player
 
     Returns
@@ -202,32 +229,57 @@ def sound_maps(
     energy : float32 array, shape (h, w)
         Mean energy of the mixture under the mask of each place.
     owners : float32 array, shape (N, h, w)
-        Softmax over players of the negative distance between the place's mask and the player's, weighted by energy.
+        Softmax over players of the negative distance between the place's mask and the player's, each bin weighted by
+        the energy of the mixture.
 
     References
     ----------
     Zhao et al., The Sound of Pixels, ECCV 2018, section 4.4 (sound energy and clustering of pixels).
     """
-    settings = separator.settings
-    device = separator.synthesizer.bias.device
+    settings, mixture = separator.settings, seen.mixture
     energies, distances = [], []
-    for start in range(0, max(len(mixture) - settings.clip_samples, 0) + 1, settings.clip_samples):
-        window = np.zeros(settings.clip_samples, np.float32)
-        window[: len(mixture) - start] = mixture[start : start + settings.clip_samples]
-        spec = spectra.stft(torch.from_numpy(window).to(device), settings.n_fft, settings.hop)
-        looks = looks_at(start)
+    for start in range(0, len(mixture) - settings.clip_samples + 1, settings.clip_samples):
+        wave = torch.from_numpy(mixture[start : start + settings.clip_samples])
+        spec = spectra.stft(wave.to(seen.looks.device), settings.n_fft, settings.hop)
+        looks = seen.looks_near(start)
         places = looks.amax(0).flatten(1).T  # (P, K, h, w) -> (h w, K)
         queries = torch.cat([places, strip_queries(looks, players)])
-        masks = separator.masks(spec[None], queries[None])[0]  # (h w + N, F, T)
+        heard, wanted = separator.masks(spec[None], queries[None])[0].split([len(places), len(players)])
         power = spec.abs().square()
-        heard = masks[: len(places)], masks[len(places) :]
-        energies.append(((heard[0] ** 2) * power).mean(dim=(-2, -1)))
-        apart = torch.stack([((heard[0] - mask) ** 2 * power).sum(dim=(-2, -1)) for mask in heard[1]])
+        energies.append((heard.square() * power).mean(dim=(-2, -1)))
+        apart = torch.stack([((heard - mask).square() * power).sum(dim=(-2, -1)) for mask in wanted])
         distances.append(apart / power.sum().clamp_min(1e-12))
     shape = looks.shape[-2:]
     energy = torch.stack(energies).mean(0).reshape(shape)
     owners = (-20 * torch.stack(distances).mean(0)).softmax(0).reshape(len(players), *shape)
     return energy.cpu().numpy(), owners.cpu().numpy()
+
+
+def ask_places(separator: Separator, path: str | Path, places: Sequence[tuple[float, float]]) -> np.ndarray:
+    """The sound that single places of the picture ask for: pixel queries.
+
+    Parameters
+    ----------
+    separator : Separator
+    path : str or Path
+        A video with sound.
+    places : sequence of (x, y)
+        As shares of the picture's width and height.
+
+    Returns
+    -------
+    float32 array, shape (places, L)
+    """
+    seen = look_and_listen(separator, path)
+
+    def queries(start: int) -> Tensor:
+        looks = seen.looks_near(start).amax(0)  # (P, K, h, w) -> (K, h, w)
+        height, width = looks.shape[-2:]
+        return torch.stack(
+            [looks[:, min(int(y * height), height - 1), min(int(x * width), width - 1)] for x, y in places]
+        )
+
+    return separator.separate_queries(seen.mixture, queries)
 
 
 def score_duets(separator: Separator, duets: pd.DataFrame, progress: Callable | None = None) -> pd.DataFrame:
@@ -244,8 +296,8 @@ def score_duets(separator: Separator, duets: pd.DataFrame, progress: Callable | 
     -------
     DataFrame
         A row for each player of each duet and each method (``mixture``, ``separator``, ``ideal ratio mask``): the
-        columns of ``evaluation.evaluate``, ``found`` (the instrument that was seen) and ``pointed`` (whether the loudest
-        place among those that sound like this player lies in the player's box).
+        columns of ``evaluation.evaluate``, ``found`` (the instrument that was seen) and ``pointed`` (whether the
+        loudest place among those that sound like this player lies in the player's box).
     """
     rows, true, methods = [], [], {"mixture": [], "separator": [], "ideal ratio mask": []}
     for number, duet in enumerate(duets.itertuples()):
@@ -335,7 +387,8 @@ def _assignments(separator: Separator, scores: Tensor, instruments: Sequence[str
 def _check_sound(path: str | Path, mixture: np.ndarray, settings: Settings) -> None:
     if len(mixture) < settings.clip_samples:
         raise StudyError(
-            f"{path}: lasts {len(mixture) / settings.sample_rate_hz:.2f} s, shorter than a clip of {settings.clip_s:.2f} s"
+            f"{path}: its sound lasts {len(mixture) / settings.sample_rate_hz:.2f} s, shorter than a clip of "
+            f"{settings.clip_s:.2f} s; give a longer video"
         )
     if level_db(mixture) < SILENT_DB:
         raise StudyError(f"{path}: is silent ({level_db(mixture):.0f} dB); there is nothing to separate")

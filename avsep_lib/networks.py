@@ -271,7 +271,7 @@ class Separator(nn.Module):
         settings = self.settings
         device = self.synthesizer.bias.device
         length, half = settings.clip_samples, settings.clip_samples // 2
-        starts = range(0, max(len(mixture) - half, 1), half)
+        starts = range(0, max(len(mixture) - length, 0) + half, half)  # one for a single clip
         padded = np.pad(mixture, (0, starts[-1] + length - min(len(mixture), starts[-1] + length)))
         # In double precision it is never 0 (in single it is), so that the ends keep a weight.
         fade = torch.hann_window(length + 2, periodic=False, dtype=torch.float64)[1:-1].float().to(device)

@@ -127,7 +127,7 @@ PRESETS: dict[str, dict[str, object]] = {
     # Minutes to seconds: does everything run? Its scores mean nothing.
     "smoke": {
         "instruments": ("acoustic_guitar", "flute", "tuba", "xylophone"),
-        "solos_train": 3, "solos_validation": 1, "solos_test": 1, "duets": 2, "video_s": 4.0,
+        "solos_train": 3, "solos_validation": 1, "solos_test": 2, "duets": 2, "video_s": 4.0,
         "clip_samples": 16_383, "log_bins": 64, "frame_spacing": 8, "frames_per_clip": 2, "frame_size_px": 96,
         "channels": 8, "audio_levels": 4, "audio_base_channels": 8, "different_instruments": True,
         "frame_epochs": 6, "frame_batch_size": 8, "frame_learning_rate": 1.0e-2,

@@ -4,7 +4,9 @@ A training is resumed from its last finished epoch wherever it was killed, and e
 had. Used by notebooks 02 and 03.
 """
 
+import logging
 import time
+import warnings
 from pathlib import Path
 
 import lightning as L
@@ -25,6 +27,7 @@ from avsep_lib.store import VideoStore
 _RESUME_ANYWAY = {"out", "data_root", "workers", "device", "soft_masks", "validation_mixtures", "test_mixtures",
                   "other_mixtures", "nmf_components"}  # fmt: skip
 """Settings that may differ between a training and its resumption."""
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its hints are no news in a notebook
 
 
 class FrameTask(L.LightningModule):
@@ -244,7 +247,9 @@ def fit(
         use_distributed_sampler=False,
     )
     task.to(memory_format=torch.channels_last)
-    trainer.fit(task, train, validation, ckpt_path=last if last.is_file() else None, weights_only=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module="lightning")  # what it warns of is meant
+        trainer.fit(task, train, validation, ckpt_path=last if last.is_file() else None, weights_only=True)
     task.load_state_dict(load_checked(best, ("state_dict",))["state_dict"])
     return history.table()
 

@@ -25,6 +25,8 @@ def tiny(tmp_path_factory):
         device="cpu",
         precision="float32",
         solos_train=2,
+        solos_validation=1,
+        solos_test=1,
         duets=1,
         video_height_px=96,
         video_fps=8,

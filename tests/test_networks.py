@@ -182,7 +182,7 @@ def test_separate_takes_any_length(separator, length):
 
 
 @pytest.mark.parametrize("clip_samples", [16_383, 32_767, 65_535])
-@pytest.mark.parametrize("windows", [0.4, 1, 2.7])
+@pytest.mark.parametrize("windows", [0.4, 1, 2, 2.7])
 def test_windows_are_cross_faded_without_a_seam(tiny, clip_samples, windows):
     """With a mask of a half everywhere, the estimate is half of the mixture: at the ends and at every seam too."""
     separator = Separator(dataclasses.replace(tiny, clip_samples=clip_samples), tiny.instruments).eval()
@@ -202,6 +202,9 @@ def test_each_window_asks_for_its_own_queries(separator, tiny):
     assert separator.separate_queries(noise(40_000), queries_at).shape == (3, 40_000)
     half = tiny.clip_samples // 2
     assert starts == [0, half, 2 * half, 3 * half]
+    starts.clear()
+    separator.separate_queries(noise(tiny.clip_samples), queries_at)
+    assert starts == [0]
 
 
 def test_masks_are_cut_only_when_asked_to(separator, tiny):
@@ -303,6 +306,7 @@ def bad_checkpoint(kind, path, separator):
         ("other", "settings"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_load_refuses_what_is_no_checkpoint(separator, tmp_path, kind, words):
     path = tmp_path / "separator.pt"
     bad_checkpoint(kind, path, separator)
