@@ -243,8 +243,9 @@ def sound_maps(separator: Separator, seen: Watched, players: Sequence[Player]) -
         spec = spectra.stft(wave.to(seen.looks.device), settings.n_fft, settings.hop)
         looks = seen.looks_near(start)
         places = looks.amax(0).flatten(1).T  # (P, K, h, w) -> (h w, K)
-        queries = torch.cat([places, strip_queries(looks, players)])
-        heard, wanted = separator.masks(spec[None], queries[None])[0].split([len(places), len(players)])
+        asked = strip_queries(looks, players)
+        masks = separator.masks(spec[None], torch.cat([places, asked])[None], players=asked[None])[0]
+        heard, wanted = masks.split([len(places), len(players)])
         power = spec.abs().square()
         energies.append((heard.square() * power).mean(dim=(-2, -1)))
         apart = torch.stack([((heard - mask).square() * power).sum(dim=(-2, -1)) for mask in wanted])
@@ -255,7 +256,9 @@ def sound_maps(separator: Separator, seen: Watched, players: Sequence[Player]) -
     return energy.cpu().numpy(), owners.cpu().numpy()
 
 
-def ask_places(separator: Separator, path: str | Path, places: Sequence[tuple[float, float]]) -> np.ndarray:
+def ask_places(
+    separator: Separator, path: str | Path, places: Sequence[tuple[float, float]], n_players: int = 2
+) -> np.ndarray:
     """The sound that single places of the picture ask for: pixel queries.
 
     Parameters
@@ -265,12 +268,15 @@ def ask_places(separator: Separator, path: str | Path, places: Sequence[tuple[fl
         A video with sound.
     places : sequence of (x, y)
         As shares of the picture's width and height.
+    n_players : int
+        How many play; the places need not be theirs.
 
     Returns
     -------
     float32 array, shape (places, L)
     """
     seen = look_and_listen(separator, path)
+    players = find_players(separator, seen.features, n_players)
 
     def queries(start: int) -> Tensor:
         looks = seen.looks_near(start).amax(0)  # (P, K, h, w) -> (K, h, w)
@@ -279,7 +285,9 @@ def ask_places(separator: Separator, path: str | Path, places: Sequence[tuple[fl
             [looks[:, min(int(y * height), height - 1), min(int(x * width), width - 1)] for x, y in places]
         )
 
-    return separator.separate_queries(seen.mixture, queries)
+    return separator.separate_queries(
+        seen.mixture, queries, lambda start: strip_queries(seen.looks_near(start), players)
+    )
 
 
 def score_duets(separator: Separator, duets: pd.DataFrame, progress: Callable | None = None) -> pd.DataFrame:

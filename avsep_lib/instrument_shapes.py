@@ -13,9 +13,7 @@ import numpy as np
 from PIL.ImageDraw import ImageDraw
 
 Colour = tuple[int, int, int]
-Arm = Callable[
-    [int, complex, complex], None
-]  # draws an arm, given its side, hand (px) and fingers' direction
+Arm = Callable[[int, complex, complex], None]  # draws an arm, given its side, hand (px) and fingers' direction
 RIGHT, LEFT = -1, 1  # the player's hands, as the sign of x
 
 BLACK, IVORY, STEEL, GOLD = (26, 24, 26), (238, 232, 216), (196, 200, 206), (214, 168, 66)
@@ -217,9 +215,7 @@ class Brush:
         self.solid(centre + radius * (CIRCLE.real + 1j * squash * CIRCLE.imag), colour, layers=3)
 
 
-def _keys(
-    brush: Brush, start: complex, end: complex, count: int, radius: float, colour: Colour, pressed=()
-) -> None:
+def _keys(brush: Brush, start: complex, end: complex, count: int, radius: float, colour: Colour, pressed=()) -> None:
     """Draw round keys in a row; a pressed one is darker."""
     for i in range(count):
         down = pressed[i % len(pressed)] if pressed else 0
@@ -390,15 +386,11 @@ def flute(body: Brush, pose: Pose, look: Look, arm: Arm) -> None:
     arm(RIGHT, pipe.to_px(1.65 - 0.14j), pipe.scale * (0.1 + 1j))
 
 
-@instrument(
-    colours=((34, 32, 36), (44, 38, 38), (30, 28, 34), (58, 36, 30)), seated=0.5, view=(2.8, 4.0), blown=True
-)
+@instrument(colours=((34, 32, 36), (44, 38, 38), (30, 28, 34), (58, 36, 30)), seated=0.5, view=(2.8, 4.0), blown=True)
 def clarinet(body: Brush, pose: Pose, look: Look, arm: Arm) -> None:
     """Clarinet straight down from the mouth, black with silver keys."""
     pipe = body.at(look.mouth, 90 + 9 * look.tilt + 2 * pose.sway, look.size)  # x runs to the bell
-    pipe.tube(
-        [-0.02, 0.3, 0.32, 2.3, 2.55, 2.75, 2.85], [0.07, 0.15, 0.17, 0.18, 0.24, 0.36, 0.42], look.colour
-    )
+    pipe.tube([-0.02, 0.3, 0.32, 2.3, 2.55, 2.75, 2.85], [0.07, 0.15, 0.17, 0.18, 0.24, 0.36, 0.42], look.colour)
     for x in (0.34, 0.68, 1.5, 2.34):
         pipe.tube([x, x + 0.06], 0.2, STEEL)
     pipe.line([0.8 - 0.1j, 1.4 - 0.1j], 0.03, STEEL)
@@ -558,9 +550,7 @@ def xylophone(body: Brush, pose: Pose, look: Look, arm: Arm) -> None:
     places = span * (0.5 - (np.arange(count) + 0.5) / count)  # the lowest at the player's left
     lengths = np.linspace(1.3, 0.65, count)
     rainbow = look.variety > 0.75
-    colours = [
-        RAINBOW[i % 7] if rainbow else shade(look.colour, 0.92 + 0.1 * (i * 5 % 3)) for i in range(count)
-    ]
+    colours = [RAINBOW[i % 7] if rainbow else shade(look.colour, 0.92 + 0.1 * (i * 5 % 3)) for i in range(count)]
     _stand(bars, places, lengths, (150, 150, 158) if look.variety < 0.6 else (188, 156, 84))
     for y in (-0.86, -0.5, -0.06, 0.3):
         bars.line([-span / 2 + 0.5j * y, span / 2 + 1j * y], 0.07, shade(look.colour, 0.5))

@@ -16,6 +16,7 @@ from avsep_lib.settings import Settings, StudyError
 from avsep_lib.store import VideoStore
 
 _GAINS = (0.5, 1.5)  # of each source in training, as in the released code
+COLOUR_POINTS = 7  # of the random equaliser, evenly spaced in octaves
 
 
 class Mixer:
@@ -105,8 +106,9 @@ def fixed_list(mixer: Mixer, count: int, n_sources: int, instruments: str = "dif
 class TrainingMixtures(Dataset):
     """Training mixtures by number, without an end.
 
-    An item is a dictionary: ``sources`` float32 (N, L), gains applied, and ``seen``, the cached features float16
-    (N, P, C, h, w) or, for a backbone that is trained, the pictures uint8 (N, P, S, S, 3).
+    An item is a dictionary: ``sources`` float32 (N, L), gains applied; ``seen``, the cached features float16
+    (N, P, C, h, w) or, for a backbone that is trained, the pictures uint8 (N, P, S, S, 3); and ``colour_db`` (N, 7),
+    the points of a random equaliser, which lets one performer sound like many.
     """
 
     def __init__(self, mixer: Mixer, cached_features: bool):
@@ -114,15 +116,16 @@ class TrainingMixtures(Dataset):
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         """Mixture ``number``: a function of the seed and of the number alone."""
-        clips, gains = self.drawn(number)
-        return item(self.mixer.store, clips, self.cached, gains)
+        clips, gains, colour_db = self.drawn(number)
+        return item(self.mixer.store, clips, self.cached, gains) | {"colour_db": torch.from_numpy(colour_db)}
 
-    def drawn(self, number: int) -> tuple[list[tuple[str, int]], np.ndarray]:
-        """Videos with start samples, and gains, of mixture ``number``."""
+    def drawn(self, number: int) -> tuple[list[tuple[str, int]], np.ndarray, np.ndarray]:
+        """Videos with start samples, gains and equalisers of mixture ``number``."""
         settings = self.mixer.settings
         rng = np.random.default_rng([settings.seed, 0, number])
         clips = self.mixer.draw(rng, settings.n_sources, "different" if settings.different_instruments else "any")
-        return clips, rng.uniform(*_GAINS, len(clips))
+        colour_db = rng.normal(0, settings.colour_db, (len(clips), COLOUR_POINTS)).astype(np.float32)
+        return clips, rng.uniform(*_GAINS, len(clips)), colour_db
 
 
 class ListedMixtures(Dataset):

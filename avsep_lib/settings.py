@@ -72,6 +72,8 @@ class Settings:
     audio_levels: int = 7  # depth of the U-Net
     audio_base_channels: int = 64  # width of its first level
     mask: str = "binary"  # what the audio net learns: binary or ratio
+    context: bool = False  # tell the audio net, at its narrowest, who is asked for together; False as published
+    competing: bool = False  # masks asked for together share each bin; False leaves them independent, as published
     soft_masks: bool = True  # use a predicted binary mask as it is (True) or cut at a half (False)
 
     # Training the frame net alone
@@ -82,6 +84,7 @@ class Settings:
     # Training both together
     n_sources: int = 2  # N, videos in a mixture
     different_instruments: bool = False  # in training; False draws any two videos, as published
+    colour_db: float = 0.0  # standard deviation of a random equaliser on each source in training; 0 as published
     epochs: int = 100
     mixtures_per_epoch: int = 44_800
     batch_size: int = 80
@@ -129,18 +132,20 @@ PRESETS: dict[str, dict[str, object]] = {
         "instruments": ("acoustic_guitar", "flute", "tuba", "xylophone"),
         "solos_train": 3, "solos_validation": 1, "solos_test": 2, "duets": 2, "video_s": 4.0,
         "clip_samples": 16_383, "log_bins": 64, "frame_spacing": 8, "frames_per_clip": 2, "frame_size_px": 96,
-        "channels": 8, "audio_levels": 4, "audio_base_channels": 8, "different_instruments": True,
+        "channels": 8, "audio_levels": 4, "audio_base_channels": 8, "context": True, "competing": True,
+        "different_instruments": True,
         "frame_epochs": 6, "frame_batch_size": 8, "frame_learning_rate": 1.0e-2,
         "epochs": 2, "mixtures_per_epoch": 32, "batch_size": 8, "optimizer": "adamw", "learning_rate": 3.0e-3,
         "validation_mixtures": 4, "test_mixtures": 6, "other_mixtures": 2, "nmf_components": 4,
     },
     # The default: all of the study on two cores within ten minutes.
     "laptop": {
-        "solos_train": 16, "solos_validation": 2, "solos_test": 3, "duets": 12, "video_s": 10.0, "video_fps": 12,
+        "solos_train": 24, "solos_validation": 2, "solos_test": 4, "duets": 12, "video_s": 6.0, "video_fps": 10,
         "clip_samples": 32_767, "log_bins": 128, "frame_spacing": 16, "feature_fps": 0.5,
-        "channels": 16, "audio_base_channels": 16, "different_instruments": True,
-        "frame_epochs": 15, "frame_learning_rate": 1.0e-2,
-        "epochs": 20, "mixtures_per_epoch": 1200, "batch_size": 16, "optimizer": "adamw", "learning_rate": 2.0e-3,
+        "channels": 16, "audio_base_channels": 16, "context": True, "competing": True,
+        "different_instruments": True,
+        "frame_epochs": 10, "frame_learning_rate": 1.0e-2, "colour_db": 5.0, "weight_decay": 1.0e-2,
+        "epochs": 14, "mixtures_per_epoch": 1200, "batch_size": 16, "optimizer": "adamw", "learning_rate": 2.0e-3,
         "validation_mixtures": 32, "test_mixtures": 60, "other_mixtures": 12,
     },
     # Sound of Pixels as published, on a GPU.
@@ -287,5 +292,5 @@ def _check(settings: Settings) -> None:
 
 _MAY_BE_ZERO = {
     "seed", "workers", "duets", "pretrained", "soft_masks", "weight_decay", "other_mixtures",
-    "decay_epochs", "trunk_learning_rate", "different_instruments",
+    "decay_epochs", "trunk_learning_rate", "different_instruments", "colour_db", "competing", "context",
 }  # fmt: skip

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 from avsep_lib import files, spectra
-from avsep_lib.networks import FrameClassifier, Separator, load_checked, log_magnitude
+from avsep_lib.networks import FrameClassifier, Separator, compete, load_checked, log_magnitude
 from avsep_lib.runs import Run
 from avsep_lib.settings import Settings, StudyError, to_dict
 from avsep_lib.store import VideoStore
@@ -108,27 +108,34 @@ def separation_loss(separator: Separator, batch: dict[str, Tensor]) -> Tensor:
     ----------
     separator : Separator
     batch : dict
-        ``sources`` (B, N, L) and ``seen``, features (B, N, P, C, h, w) or pictures (B, N, P, S, S, 3).
+        As the loaders of ``mixtures`` give it: ``sources`` (B, N, L), in training ``colour_db`` (B, N, 7), and
+        ``seen``, features (B, N, P, C, h, w) or pictures (B, N, P, S, S, 3).
 
     Returns
     -------
     Tensor, shape ()
         Binary cross-entropy (binary masks) or absolute difference (ratio masks), each bin weighted by
-        ``clamp(log1p(mixture), 1e-3, 10)``.
+        ``clamp(log1p(mixture), 1e-3, 10)``. With ``competing``, the mean of that for independent masks, which single
+        places need, and for competing ones, which players asked for together need.
     """
-    magnitudes, mixture = mix(batch["sources"], separator.settings)
+    magnitudes, mixture = mix(batch["sources"], separator.settings, batch.get("colour_db"))
     frame_net = separator.frame_net
     logits = separator(log_magnitude(mixture), frame_net(frame_net.features(batch["seen"]))).float()
-    return mask_loss(logits, magnitudes, mixture, separator.settings.mask)
+    loss = mask_loss(logits, magnitudes, mixture, separator.settings.mask)
+    if separator.settings.competing:
+        loss = (loss + mask_loss(compete(logits), magnitudes, mixture, separator.settings.mask)) / 2
+    return loss
 
 
-def mix(sources: Tensor, settings: Settings) -> tuple[Tensor, Tensor]:
+def mix(sources: Tensor, settings: Settings, colour_db: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Magnitudes of sources and of their mixture, on the audio net's axis.
 
     Parameters
     ----------
     sources : Tensor, shape (B, N, L)
     settings : Settings
+    colour_db : Tensor, shape (B, N, 7), optional
+        An equaliser for each source: its gain in dB at points evenly spaced in octaves, joined by straight lines.
 
     Returns
     -------
@@ -138,9 +145,20 @@ def mix(sources: Tensor, settings: Settings) -> tuple[Tensor, Tensor]:
     """
     with torch.autocast(sources.device.type, enabled=False), torch.no_grad():
         spec = spectra.stft(sources.float() / sources.shape[1], settings.n_fft, settings.hop)  # (B, N, F, T)
+        if colour_db is not None:
+            spec = spec * _equaliser(colour_db, spec.shape[-2]).unsqueeze(-1)
         both = torch.cat([spec.abs(), spec.sum(1, keepdim=True).abs()], dim=1)  # the STFT of a sum is the sum of STFTs
         both = spectra.warp(both, settings.frequency_axis, settings.log_bins)
         return both[:, :-1], both[:, -1]
+
+
+def _equaliser(colour_db: Tensor, bins: int) -> Tensor:
+    """Gain of each linear bin, (B, N, points) -> (B, N, F)."""
+    octaves = torch.log2(torch.arange(1, bins + 1, device=colour_db.device))
+    place = octaves / octaves[-1] * (colour_db.shape[-1] - 1)
+    left = place.long().clamp_max(colour_db.shape[-1] - 2)
+    share = place - left
+    return 10 ** ((colour_db[..., left] * (1 - share) + colour_db[..., left + 1] * share) / 20)
 
 
 def mask_loss(logits: Tensor, magnitudes: Tensor, mixture: Tensor, mask: str) -> Tensor:
@@ -249,6 +267,7 @@ def fit(
     task.to(memory_format=torch.channels_last)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module="lightning")  # what it warns of is meant
+        warnings.filterwarnings("ignore", category=FutureWarning, module="lightning")
         trainer.fit(task, train, validation, ckpt_path=last if last.is_file() else None, weights_only=True)
     task.load_state_dict(load_checked(best, ("state_dict",))["state_dict"])
     return history.table()

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from avsep_lib.drawings import BOX_MARGIN_PX, Motion, Scene
+from avsep_lib.drawings import BOX_MARGIN_PX, Scene
+from avsep_lib.motion import Motion
 from avsep_lib.scores import Note
 from avsep_lib.settings import INSTRUMENTS, StudyError
 
@@ -56,9 +57,7 @@ def test_a_picture_depends_on_the_seed_and_the_time_alone():
     assert np.abs(forwards[0].astype(float) - other.picture(0.1)).mean() > 5
 
 
-@pytest.mark.parametrize(
-    "names", [("violin", "tuba"), ("xylophone", "accordion"), ("flute", "erhu", "trumpet")]
-)
+@pytest.mark.parametrize("names", [("violin", "tuba"), ("xylophone", "accordion"), ("flute", "erhu", "trumpet")])
 def test_boxes_stand_in_order_and_hold_all_that_moves(names):
     made = still(scene(names, seed=7))
     boxes = np.array(made.boxes)
