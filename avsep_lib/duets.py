@@ -244,7 +244,7 @@ def sound_maps(separator: Separator, seen: Watched, players: Sequence[Player]) -
         looks = seen.looks_near(start)
         places = looks.amax(0).flatten(1).T  # (P, K, h, w) -> (h w, K)
         asked = strip_queries(looks, players)
-        masks = separator.masks(spec[None], torch.cat([places, asked])[None], players=asked[None])[0]
+        masks = separator.masks(spec[None], torch.cat([places, asked])[None], alone=True)[0]
         heard, wanted = masks.split([len(places), len(players)])
         power = spec.abs().square()
         energies.append((heard.square() * power).mean(dim=(-2, -1)))
@@ -256,9 +256,7 @@ def sound_maps(separator: Separator, seen: Watched, players: Sequence[Player]) -
     return energy.cpu().numpy(), owners.cpu().numpy()
 
 
-def ask_places(
-    separator: Separator, path: str | Path, places: Sequence[tuple[float, float]], n_players: int = 2
-) -> np.ndarray:
+def ask_places(separator: Separator, path: str | Path, places: Sequence[tuple[float, float]]) -> np.ndarray:
     """The sound that single places of the picture ask for: pixel queries.
 
     Parameters
@@ -268,15 +266,12 @@ def ask_places(
         A video with sound.
     places : sequence of (x, y)
         As shares of the picture's width and height.
-    n_players : int
-        How many play; the places need not be theirs.
 
     Returns
     -------
     float32 array, shape (places, L)
     """
     seen = look_and_listen(separator, path)
-    players = find_players(separator, seen.features, n_players)
 
     def queries(start: int) -> Tensor:
         looks = seen.looks_near(start).amax(0)  # (P, K, h, w) -> (K, h, w)
@@ -285,9 +280,7 @@ def ask_places(
             [looks[:, min(int(y * height), height - 1), min(int(x * width), width - 1)] for x, y in places]
         )
 
-    return separator.separate_queries(
-        seen.mixture, queries, lambda start: strip_queries(seen.looks_near(start), players)
-    )
+    return separator.separate_queries(seen.mixture, queries, alone=True)
 
 
 def score_duets(separator: Separator, duets: pd.DataFrame, progress: Callable | None = None) -> pd.DataFrame:

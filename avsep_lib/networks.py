@@ -119,8 +119,6 @@ class AudioNet(nn.Module):
         Halvings of both axes; F and T must be multiples of ``2 ** levels``.
     base_channels : int
         Width of the first level; it doubles up to eight times that.
-    context_channels : int
-        Length of a context that is added at the narrowest level; 0 for none, as published.
 
     References
     ----------
@@ -128,7 +126,7 @@ class AudioNet(nn.Module):
     the released network.
     """
 
-    def __init__(self, channels: int = 32, levels: int = 7, base_channels: int = 64, context_channels: int = 0):
+    def __init__(self, channels: int = 32, levels: int = 7, base_channels: int = 64):
         super().__init__()
         widths = [base_channels * min(2**level, 8) for level in range(levels)]
         self.input_norm = nn.BatchNorm2d(1)
@@ -141,19 +139,14 @@ class AudioNet(nn.Module):
             for level in reversed(range(levels))
         )
 
-        self.context = nn.Linear(context_channels, widths[-1]) if context_channels else None
-
-    def forward(self, log_magnitude: Tensor, context: Tensor | None = None) -> Tensor:
-        """Log magnitude (B, F, T), and a context (B, C) if it was built for one -> channels of sound (B, K, F, T)."""
+    def forward(self, log_magnitude: Tensor) -> Tensor:
+        """Log magnitude (B, F, T) -> channels of sound (B, K, F, T)."""
         x = self.input_norm(log_magnitude.unsqueeze(1))  # (B, F, T) -> (B, 1, F, T)
         skips = []
         for down in self.down:
             x = down(x)
             skips.append(x)
-        x = skips.pop()
-        if self.context is not None:
-            x = x + self.context(context)[:, :, None, None]  # (B, C) -> (B, width, 1, 1), the same everywhere
-        x = self.up[0](x)
+        x = self.up[0](skips.pop())
         for up in self.up[1:]:
             x = up(torch.cat([skips.pop(), x], dim=1))
         return x
@@ -199,12 +192,7 @@ class Separator(nn.Module):
         backbone = Backbone(settings.backbone, settings.pretrained if pretrained is None else pretrained)
         self.settings, self.instruments = settings, list(instruments)
         self.frame_net = FrameNet(backbone, settings.channels)
-        self.audio_net = AudioNet(
-            settings.channels,
-            settings.audio_levels,
-            settings.audio_base_channels,
-            context_channels=settings.channels if settings.context else 0,
-        )
+        self.audio_net = AudioNet(settings.channels, settings.audio_levels, settings.audio_base_channels)
         self.synthesizer = Synthesizer(settings.channels)
         self.audio_net.apply(_small_weights)
         self.classifier = FrameClassifier(FrameNet(backbone, settings.channels), len(self.instruments))
@@ -223,15 +211,11 @@ class Separator(nn.Module):
         self.classifier.requires_grad_(False)
         self.frame_net.load_state_dict(classifier.frame_net.state_dict())
 
-    def forward(self, log_magnitude: Tensor, queries: Tensor, players: Tensor | None = None) -> Tensor:
-        """Mask logits: log magnitude (B, F, T), queries (B, N, K), queries of all players -> (B, N, F, T).
+    def forward(self, log_magnitude: Tensor, queries: Tensor) -> Tensor:
+        """Mask logits: log magnitude (B, F, T) and queries (B, N, K) -> (B, N, F, T)."""
+        return self.synthesizer(queries, self.audio_net(log_magnitude))
 
-        Without ``players``, the queries are those of all players.
-        """
-        context = (queries if players is None else players).mean(1) if self.settings.context else None
-        return self.synthesizer(queries, self.audio_net(log_magnitude, context))
-
-    def predict(self, magnitude: Tensor, queries: Tensor, players: Tensor | None = None) -> Tensor:
+    def predict(self, magnitude: Tensor, queries: Tensor, alone: bool = False) -> Tensor:
         """Masks on the audio net's axis.
 
         Parameters
@@ -239,9 +223,9 @@ class Separator(nn.Module):
         magnitude : Tensor, shape (B, F, T)
             Of the mixture, on the audio net's axis.
         queries : Tensor, shape (B, N, K)
-        players : Tensor, shape (B, M, K), optional
-            Queries of all who sound. Left out, ``queries`` are all who sound, and with the setting ``competing`` their
-            masks share each bin. Given, ``queries`` are those of places, each of which answers for itself.
+            Of all who sound: with the setting ``competing`` their masks share each bin.
+        alone : bool
+            Each query answers for itself whatever the settings say, as places of a picture do.
 
         Returns
         -------
@@ -249,17 +233,17 @@ class Separator(nn.Module):
             Within [0, 1]; zeros and ones when binary masks are cut (``soft_masks=False``).
         """
         settings = self.settings
-        logits = self(log_magnitude(magnitude), queries, players).float()
-        if settings.competing and players is None:
+        logits = self(log_magnitude(magnitude), queries).float()
+        if settings.competing and not alone:
             logits = compete(logits)
         mask = logits.sigmoid()
         return (mask > 0.5).to(mask.dtype) if settings.mask == "binary" and not settings.soft_masks else mask
 
-    def masks(self, mixture_spec: Tensor, queries: Tensor, players: Tensor | None = None) -> Tensor:
+    def masks(self, mixture_spec: Tensor, queries: Tensor, alone: bool = False) -> Tensor:
         """Masks on the linear axis, ready to apply: :meth:`predict` of a complex spectrogram (B, F, T), unwarped."""
         axis, bins = self.settings.frequency_axis, mixture_spec.shape[-2]
         magnitude = spectra.warp(mixture_spec.abs(), axis, self.settings.log_bins)
-        return spectra.unwarp(self.predict(magnitude, queries, players), axis, bins)
+        return spectra.unwarp(self.predict(magnitude, queries, alone), axis, bins)
 
     @torch.inference_mode()
     def separate(self, mixture: np.ndarray, frames: Sequence[np.ndarray]) -> np.ndarray:
@@ -291,13 +275,8 @@ class Separator(nn.Module):
         return self.separate_queries(mixture, lambda window: queries)
 
     @torch.inference_mode()
-    def separate_queries(
-        self, mixture: np.ndarray, queries_at: Callable, players_at: Callable | None = None
-    ) -> np.ndarray:
-        """As :meth:`separate`, with ``queries_at(start_sample) -> (N, K)`` giving each window's queries.
-
-        ``players_at`` gives, if the queries are those of places, the queries of all players in the same way.
-        """
+    def separate_queries(self, mixture: np.ndarray, queries_at: Callable, alone: bool = False) -> np.ndarray:
+        """As :meth:`separate`, with ``queries_at(start_sample) -> (N, K)`` giving each window's queries."""
         settings = self.settings
         device = self.synthesizer.bias.device
         length, half = settings.clip_samples, settings.clip_samples // 2
@@ -311,8 +290,7 @@ class Separator(nn.Module):
             queries = queries_at(start)
             wave = torch.as_tensor(padded[start : start + length], dtype=torch.float32, device=device)
             spec = spectra.stft(wave[None], settings.n_fft, settings.hop)  # (L,) -> (1, F, T)
-            players = players_at(start)[None] if players_at else None
-            estimate = spectra.apply_mask(spec, self.masks(spec, queries[None], players))[0]  # (N, F, T)
+            estimate = spectra.apply_mask(spec, self.masks(spec, queries[None], alone))[0]  # (N, F, T)
             estimate = spectra.istft(estimate, settings.n_fft, settings.hop, length)
             if estimates is None:
                 estimates = torch.zeros(len(queries), len(padded), device=device)
@@ -446,7 +424,7 @@ def load_checked(path: str | Path, fields: Sequence[str]) -> dict:
     """A checkpoint's dictionary without executing code of it, with the fields it must have."""
     path = Path(path)
     if not path.is_file():
-        raise StudyError(f"{path}: there is no such checkpoint; train one with notebook 03 or name another")
+        raise StudyError(f"{path}: there is no such checkpoint; notebooks 02 (frame net) and 03 make them")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:

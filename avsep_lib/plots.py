@@ -90,6 +90,13 @@ def save_figure(figure: Figure, run: Run, slug: str, caption: str) -> Path:
     return paths[0]
 
 
+def save_picture(figure: Figure, path: str | Path) -> Path:
+    """Save a figure that belongs to no run as PNG; gives back its path."""
+    with files.atomic(path) as temporary:
+        figure.savefig(temporary, dpi=180, metadata={"Software": None})
+    return Path(path)
+
+
 def instrument_colour(name: str) -> str:
     """The colour of an instrument, the same in every figure; an unknown name gets one of them, always the same."""
     return _INSTRUMENTS.get(name) or list(_INSTRUMENTS.values())[zlib.crc32(name.encode()) % len(_INSTRUMENTS)]

@@ -114,6 +114,20 @@ def render_video(video_id: str, instruments: list[str], path: Path, settings: Se
     media.write_video(path, frames, settings.video_fps, tracks.sum(0), _SAMPLE_RATE_HZ)
 
 
+def with_truth(duets: pd.DataFrame) -> pd.DataFrame:
+    """The duets that have their true tracks beside them.
+
+    Raises
+    ------
+    StudyError
+        If none has. Usual cause: a data set of real videos.
+    """
+    known = duets[[Path(path).with_suffix(".json").is_file() for path in duets.path]]
+    if known.empty:
+        raise StudyError("no duet of this data set has true tracks beside it; use `avsep separate` on its videos")
+    return known.reset_index(drop=True)
+
+
 def read_truth(path: str | Path, sample_rate_hz: int) -> tuple[np.ndarray, np.ndarray]:
     """The true tracks and boxes of a rendered duet.
 
@@ -133,13 +147,21 @@ def read_truth(path: str | Path, sample_rate_hz: int) -> tuple[np.ndarray, np.nd
     Raises
     ------
     StudyError
-        If the video has no truth beside it. Usual cause: it is a real one.
+        If the video has no truth beside it (usual cause: it is a real one), or a part of it was cut off.
     """
     truth = Path(path).with_suffix(".json")
     if not truth.is_file():
         raise StudyError(f"{path}: has no true tracks beside it; only rendered duets do")
-    content = json.loads(truth.read_text())
+    cut_off = f"was cut off; delete {path}, and it is rendered again with its truth"
+    try:
+        content = json.loads(truth.read_text())
+    except ValueError:
+        raise StudyError(f"{truth}: {cut_off}") from None
     tracks = [media.read_audio(truth.parent / name, sample_rate_hz) for name in content["tracks"]]
+    shortest, *_, longest = sorted(len(track) for track in tracks)
+    if shortest < longest:
+        name = content["tracks"][[len(track) for track in tracks].index(shortest)]
+        raise StudyError(f"{truth.parent / name}: {cut_off}")
     return np.stack(tracks), np.array(content["boxes"])
 
 

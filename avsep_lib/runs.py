@@ -194,12 +194,19 @@ def finished(settings: Settings, label: str) -> Path:
         If it has not run, or did not end; the message names the notebook to run.
     """
     folder = Run(settings, f"{label}_seed{settings.seed}", "cpu").folder
-    state = folder / "run.json"
-    if not state.is_file() or not json.loads(state.read_text())["finished"]:
+    if not read_state(folder).get("finished"):
         raise StudyError(
             f"{_shown(folder)}: this run has not finished; run notebook {label} with the same preset and seed"
         )
     return folder
+
+
+def read_state(folder: Path) -> dict:
+    """What the ``run.json`` of a folder says; nothing where it is missing or was cut off."""
+    try:
+        return json.loads((folder / "run.json").read_text())
+    except (OSError, ValueError):
+        return {}
 
 
 class Progress:

@@ -151,7 +151,10 @@ class VideoStore:
                 raise StudyError(
                     f"{self.rows[video_id].path}: its {kind} are not prepared; call VideoStore.prepare first"
                 )
-            self._open[video_id, kind] = np.load(path, mmap_mode="r")
+            try:
+                self._open[video_id, kind] = np.load(path, mmap_mode="r")
+            except (ValueError, EOFError):
+                raise StudyError(f"{path}: was cut off; delete it, and it is computed again") from None
         return self._open[video_id, kind]
 
 

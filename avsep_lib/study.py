@@ -3,7 +3,6 @@
 Behind ``avsep study``. A failure stops the study and fits on one screen.
 """
 
-import json
 import os
 import sys
 import time
@@ -90,12 +89,12 @@ def run_notebook(notebook: Path, settings: Settings, parameters: dict[str, objec
         raise NotebookFailedError(
             f"{notebook.name}: its kernel died, most often for want of memory; see {executed} for how far it came"
         ) from None
-    state = run.folder / "run.json"
-    if not state.is_file() or not json.loads(state.read_text())["finished"]:
+    state = runs.read_state(run.folder)
+    if not state.get("finished"):
         raise NotebookFailedError(f"{notebook.name}: ran but did not finish its run; see {executed}")
     page = write_page(executed)
     executed.unlink()
-    return [*(_absolute(name) for name in json.loads(state.read_text())["files"]), page]
+    return [*(_absolute(name) for name in state["files"]), page]
 
 
 def _kernel_config() -> Config:

@@ -27,6 +27,12 @@ from avsep_lib.store import VideoStore
 _RESUME_ANYWAY = {"out", "data_root", "workers", "device", "soft_masks", "validation_mixtures", "test_mixtures",
                   "other_mixtures", "nmf_components"}  # fmt: skip
 """Settings that may differ between a training and its resumption."""
+_NOT_OF_THE_FRAME_NET = {
+    "n_fft", "hop", "frequency_axis", "log_bins", "audio_levels", "audio_base_channels", "mask", "competing",
+    "n_sources", "different_instruments", "colour_db", "epochs", "mixtures_per_epoch", "batch_size", "optimizer",
+    "learning_rate", "decay_epochs",
+}  # fmt: skip
+"""Settings of combined training alone."""
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its hints are no news in a notebook
 
 
@@ -191,6 +197,9 @@ def labelled_pictures(index: pd.DataFrame, store: VideoStore, instruments: list[
         Items ``(features float16 (1, C, h, w) or pictures uint8 (1, S, S, 3), class)``.
     """
     seen, classes = [], []
+    strangers = set(index.instruments) - set(instruments)
+    if strangers:
+        raise StudyError(f"{sorted(strangers)[0]!r} has no training video; add one, or remove its other videos")
     for row in index.itertuples():
         pictures = store.all_features(row.video_id) if cached else store.all_pictures(row.video_id)
         seen.append(torch.from_numpy(pictures).unsqueeze(1))  # (P, ...) -> (P, 1, ...): each picture a clip of one
@@ -245,7 +254,7 @@ def fit(
     """
     last, best = run.checkpoint(f"{label}_last.ckpt"), run.checkpoint(f"{label}_best.ckpt")
     if last.is_file():
-        _check_settings(last, run.settings)
+        _check_settings(last, run.settings, label)
     history = History(run, epochs)
     keep = ModelCheckpoint(
         dirpath=best.parent, filename=best.stem, monitor="loss_validation", save_last=False,
@@ -380,10 +389,11 @@ def _groups(net: nn.Module, settings: Settings, rate: float) -> list[dict]:
     return [{**g, "weight_decay": settings.weight_decay} for g in [*groups, {"params": rest, "lr": rate}]]
 
 
-def _check_settings(path: Path, settings: Settings) -> None:
+def _check_settings(path: Path, settings: Settings, label: str) -> None:
     """Refuse to resume what other settings began."""
     theirs, ours = load_checked(path, ("settings",))["settings"], to_dict(settings)
-    for name in ours.keys() - _RESUME_ANYWAY:
+    free = _RESUME_ANYWAY | (_NOT_OF_THE_FRAME_NET if label == "frame_net" else set())
+    for name in (name for name in ours if name not in free):
         if theirs.get(name) != ours[name]:
             raise StudyError(
                 f"{path}: was made with {name} = {theirs.get(name)}, these settings say {ours[name]}; "

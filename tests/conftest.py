@@ -1,6 +1,10 @@
 """A tiny rendered data set that all tests share. Everything is written below pytest's temporary folder."""
 
 import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,7 +12,7 @@ import torch
 from avsep_lib import clips, networks, rendered
 from avsep_lib.mixtures import Mixer
 from avsep_lib.runs import begin
-from avsep_lib.settings import from_parameters
+from avsep_lib.settings import PROJECT_ROOT, from_parameters
 from avsep_lib.store import VideoStore
 
 torch.set_num_threads(1)  # the nets of the tests are so small that threads only wait for each other
@@ -79,3 +83,22 @@ def start_run(tiny, tmp_path):
         return begin(label, dataclasses.replace(tiny, out=str(tmp_path / "out"), **changes))
 
     return start_run
+
+
+@pytest.fixture(scope="session")
+def smoke_study(tmp_path_factory):
+    """The whole study at the smallest preset, run once as a user would, from another folder than the project's."""
+    root = tmp_path_factory.mktemp("smoke")
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in written()}
+    avsep = Path(sys.executable).with_name("avsep")
+    command = [avsep, "study", "--preset", "smoke", "--out", root / "out", "--set", f"data_root={root / 'data'}"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    after = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in written()}
+    touched = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+    results = root / "out/results/smoke"
+    return SimpleNamespace(root=root, out=root / "out", data=root / "data", results=results, done=done, touched=touched)
+
+
+def written():
+    """Files of the project that a study could write."""
+    return [path for name in ("figures", "results", "notebooks") for path in (PROJECT_ROOT / name).rglob("*")]

@@ -1,0 +1,185 @@
+"""The commands do what they say, and what a user can mend ends in one line and exit code 2."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from avsep_lib import __version__, cli, clips, media, networks, study
+from avsep_lib.settings import PRESETS
+
+SCRIPT = Path(sys.executable).with_name("avsep")
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What ``avsep study`` hands on, instead of running it."""
+    calls = []
+    monkeypatch.setattr(study, "run_study", lambda *arguments: calls.append(arguments))
+    return calls
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tiny, tmp_path_factory):
+    """A separator of the tiny settings, untrained."""
+    torch.manual_seed(0)
+    settings = dataclasses.replace(tiny, frame_size_px=96)
+    path = tmp_path_factory.mktemp("separator") / "separator.pt"
+    networks.save_separator(networks.Separator(settings, settings.instruments), path)
+    return path
+
+
+def refused(capsys, *arguments):
+    """The one line that a command ends with."""
+    assert cli.main([str(argument) for argument in arguments]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.startswith("avsep: ") and said.err.count("\n") == 1
+    return said.err
+
+
+def test_version_is_that_of_the_package(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--version"])
+    assert stop.value.code == 0 and capsys.readouterr().out.strip() == __version__
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["study", "--help"], ["separate", "--help"], ["play"]])
+def test_help_is_there_and_an_unknown_command_is_not(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    said = capsys.readouterr()
+    assert stop.value.code == (0 if "--help" in arguments else 2)
+    assert "usage: avsep" in said.out + said.err
+
+
+def test_an_unknown_preset_is_refused_with_those_there_are(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["study", "--preset", "labtop"])
+    error = capsys.readouterr().err
+    assert stop.value.code == 2 and "labtop" in error and all(preset in error for preset in PRESETS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--set", "foo=1"], ["'foo'", "not known"]),
+        (["--set", "epoch=3"], ["'epoch'", "did you mean 'epochs'"]),
+        (["--set", "epochs=many"], ["'epochs'", "int", "'many'"]),
+        (["--set", "epochs"], ["--set 'epochs'", "name=value"]),
+        (["--set", "mask=soft"], ["mask 'soft'", "binary, ratio"]),
+        (["--preset", "smoke", "--set", "n_sources=9"], ["n_sources", "9"]),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named(capsys, asked, arguments, words):
+    line = refused(capsys, "study", *arguments)
+    assert all(word in line for word in words)
+    assert not asked
+
+
+def test_an_unknown_chapter_is_named(capsys, tmp_path):
+    assert "--only 09" in refused(capsys, "study", "--preset", "smoke", "--only", "09", "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_options_become_settings(asked, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/index.csv").write_text("video_id\n")
+    command = "study --preset smoke --dataset mine/index.csv --only 03 04 --set epochs=7 mask=ratio --out here"
+    assert cli.main(command.split()) == 0
+    ((settings, changed, only),) = asked
+    assert settings.preset == "smoke" and settings.epochs == 7 and settings.mask == "ratio"
+    assert settings.out == changed["out"] == str(tmp_path / "here")
+    assert settings.dataset == changed["dataset"] == str(tmp_path / "mine/index.csv")
+    assert only == ["03", "04"] and set(changed) == {"out", "dataset", "epochs", "mask"}
+
+
+def test_the_default_is_the_laptop_preset_as_it_is(asked):
+    assert cli.main(["study"]) == 0
+    ((settings, changed, only),) = asked
+    assert settings.preset == "laptop" and not changed and not only
+
+
+def test_an_interruption_says_that_the_work_is_kept(capsys, monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study, "run_study", interrupt)
+    assert cli.main(["study"]) == 130
+    assert "goes on" in capsys.readouterr().err
+
+
+def test_the_script_itself_ends_with_code_and_line():
+    done = subprocess.run([SCRIPT, "study", "--set", "foo=1"], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.count("\n") == 1 and "foo" in done.stderr
+
+
+# avsep separate
+
+
+def test_a_missing_checkpoint_is_named(capsys, tmp_path):
+    line = refused(capsys, "separate", "missing.mp4", "--checkpoint", tmp_path / "x.pt")
+    assert str(tmp_path / "x.pt") in line and "no such checkpoint" in line
+
+
+def test_without_a_study_there_is_no_separator_yet(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "PROJECT_ROOT", tmp_path)
+    line = refused(capsys, "separate", "missing.mp4")
+    assert "make study" in line and "--checkpoint" in line
+
+
+def test_a_checkpoint_that_was_cut_off_is_named(capsys, tmp_path, checkpoint):
+    cut = tmp_path / "cut.pt"
+    cut.write_bytes(checkpoint.read_bytes()[:3000])
+    assert str(cut) in refused(capsys, "separate", "missing.mp4", "--checkpoint", cut)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--instruments", "flute", "kazoo"], "'kazoo' is not known"),
+        (["--players", "9"], "9 players do not fit"),
+    ],
+)
+def test_players_that_cannot_be_are_named(capsys, tmp_path, checkpoint, index, more, words):
+    video = clips.choose(index, kind="duet").path[0]
+    out = tmp_path / "out"
+    assert words in refused(capsys, "separate", video, "--checkpoint", checkpoint, "--out", out, *more)
+    assert not out.exists()
+
+
+def test_a_missing_video_is_named_and_nothing_is_written(capsys, tmp_path, checkpoint):
+    out = tmp_path / "out"
+    line = refused(capsys, "separate", tmp_path / "missing.mp4", "--checkpoint", checkpoint, "--out", out)
+    assert str(tmp_path / "missing.mp4") in line and "does not exist" in line
+    assert not out.exists()
+
+
+def test_separate_writes_a_track_and_a_video_for_each_player_and_a_picture(
+    capsys, tmp_path, checkpoint, index, tiny, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    video = Path(clips.choose(index, kind="duet").path[0])
+    command = ["separate", str(video), "--checkpoint", str(checkpoint), "--instruments", "tuba", "flute"]
+    assert cli.main(command) == 0
+    out = tmp_path / "out" / video.stem
+    names = {path.name for path in out.iterdir()}
+    tracks, films = sorted(out.glob("*.wav")), sorted(out.glob("*.mp4"))
+    assert names == {path.name for path in [*tracks, *films]} | {"players.png"} and len(names) == 5
+    assert {path.stem[2:] for path in tracks} == {path.stem[2:] for path in films} == {"flute", "tuba"}
+    sound = media.read_audio(video, tiny.sample_rate_hz)
+    estimates = np.stack([media.read_audio(path, tiny.sample_rate_hz) for path in tracks])
+    np.testing.assert_allclose(estimates.sum(0), sound, atol=1e-4)
+    for path in films:
+        info = media.probe(path)
+        assert info.duration_s == pytest.approx(tiny.video_s, abs=0.1) and info.channels == 1 and info.height_px > 0
+    with Image.open(out / "players.png") as picture:
+        assert min(picture.size) > 200
+    said = capsys.readouterr().out
+    assert all(name in said for name in names) and "of the width: " in said
