@@ -3,8 +3,10 @@
 Each function takes waveforms and gives estimates, float32 (N, L), like a separator does. Used by notebooks 01 and 04.
 """
 
+import contextlib
 import itertools
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 
 import librosa
 import numpy as np
@@ -12,6 +14,7 @@ import pandas as pd
 import torch
 from sklearn.cluster import KMeans
 from sklearn.decomposition import NMF, non_negative_factorization
+from sklearn.exceptions import ConvergenceWarning
 
 from avsep_lib import spectra
 from avsep_lib.settings import Settings
@@ -72,7 +75,8 @@ def blind_nmf(sources: np.ndarray, settings: Settings) -> np.ndarray:
     count = len(sources)
     spec = spectra.stft(torch.from_numpy(sources.sum(0)), settings.n_fft, settings.hop)
     model = NMF(settings.nmf_components, init="nndsvda", max_iter=200, tol=1e-3, random_state=settings.seed)
-    gains = model.fit_transform(spec.abs().numpy().T)  # (F, T) -> (T, F): scikit-learn has observations in rows
+    with _limited_iterations():
+        gains = model.fit_transform(spec.abs().numpy().T)  # (F, T) -> (T, F): scikit-learn has observations in rows
     mel = librosa.feature.melspectrogram(S=model.components_.T**2, sr=settings.sample_rate_hz, n_mels=40)
     mfcc = librosa.feature.mfcc(S=librosa.power_to_db(mel), n_mfcc=13)[1:].T  # without the level: (R, 12)
     cluster = KMeans(count, n_init=10, random_state=settings.seed).fit_predict(mfcc)
@@ -113,9 +117,11 @@ class Nmf:
         spec = spectra.stft(torch.from_numpy(sources.sum(0)), settings.n_fft, settings.hop)
         dictionary = np.concatenate([self.dictionaries[name] for name in instruments])  # (N R, F)
         magnitude = spec.abs().numpy().T  # (F, T) -> (T, F): scikit-learn has observations in rows
-        gains, _, _ = non_negative_factorization(
-            magnitude, H=dictionary, n_components=len(dictionary), init="custom", update_H=False, max_iter=200, tol=1e-3
-        )
+        with _limited_iterations():
+            gains, _, _ = non_negative_factorization(
+                magnitude, H=dictionary, n_components=len(dictionary), init="custom", update_H=False, max_iter=200,
+                tol=1e-3,
+            )  # fmt: skip
         by_source = zip(np.split(gains, len(sources), axis=1), np.split(dictionary, len(sources)), strict=True)
         return _wiener(spec, np.stack([g @ d for g, d in by_source]), settings, sources.shape[-1])
 
@@ -126,8 +132,17 @@ class Nmf:
         heard = torch.from_numpy(np.concatenate([sound[:share] for sound in sounds]))
         magnitude = spectra.stft(heard, settings.n_fft, settings.hop).abs().numpy().T
         model = NMF(settings.nmf_components, init="nndsvda", max_iter=200, tol=1e-3, random_state=settings.seed)
-        model.fit(magnitude)
+        with _limited_iterations():
+            model.fit(magnitude)
         return model.components_.astype(np.float32)
+
+
+@contextlib.contextmanager
+def _limited_iterations() -> Iterator[None]:
+    """Stop after a set number of iterations without a warning: the last ones change no score."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
 
 
 def _wiener(spec: torch.Tensor, parts: np.ndarray, settings: Settings, length: int) -> np.ndarray:

@@ -203,7 +203,7 @@ def summary(metrics: pd.DataFrame, by: str = "method") -> pd.DataFrame:
             "SIR": part.sir_db.mean(), "SAR": part.sar_db.mean(), "SI-SDR": part.si_sdr_db.mean(),
             "sources": int(part.sdr_db.notna().sum()), "silent": int((part.silent != "").sum()),
         }  # fmt: skip
-    return pd.DataFrame(rows).T.astype({"sources": int, "silent": int})
+    return pd.DataFrame(rows).T.astype({"sources": int, "silent": int}).rename_axis(by)
 
 
 def paired_difference(metrics: pd.DataFrame, method: str, other: str) -> tuple[float, float, float]:

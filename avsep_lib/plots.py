@@ -57,7 +57,7 @@ class Picture(Figure):
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
         data = io.BytesIO()
-        self.savefig(data, format="png", dpi=2 * self.dpi)
+        self.savefig(data, format="png", dpi=1.5 * self.dpi)
         return data.getvalue(), {"width": round(self.get_figwidth() * self.dpi)}
 
 

@@ -13,6 +13,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import soundfile
+from joblib.externals.loky import get_reusable_executor
 
 from avsep_lib import clips, drawings, files, media, performers, scores
 from avsep_lib.settings import Settings, StudyError, to_dict
@@ -62,6 +63,8 @@ def render(settings: Settings, progress: Callable[[str, int, int], None] | None 
         done += 1
         if progress:
             progress("rendering videos", done, len(plan))
+    if missing:  # joblib would keep its workers, and take what later work loads into them for a leak
+        get_reusable_executor().shutdown(wait=True)
     clips.write_index(plan.assign(path=[str(root / path) for path in plan.path]), root / "index.csv")
     return root / "index.csv"
 

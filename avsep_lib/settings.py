@@ -142,8 +142,8 @@ PRESETS: dict[str, dict[str, object]] = {
         "clip_samples": 32_767, "log_bins": 128, "frame_spacing": 16, "feature_fps": 0.5,
         "channels": 16, "audio_base_channels": 16, "competing": True, "different_instruments": True,
         "frame_epochs": 10, "frame_learning_rate": 1.0e-2, "colour_db": 5.0, "weight_decay": 1.0e-2,
-        "epochs": 14, "mixtures_per_epoch": 1200, "batch_size": 16, "optimizer": "adamw", "learning_rate": 2.0e-3,
-        "validation_mixtures": 32, "test_mixtures": 60, "other_mixtures": 12,
+        "epochs": 12, "mixtures_per_epoch": 1200, "batch_size": 16, "optimizer": "adamw", "learning_rate": 2.0e-3,
+        "validation_mixtures": 32, "test_mixtures": 60, "other_mixtures": 8,
     },
     # The published sizes, on a GPU; add backbone=resnet18 for the published eye.
     "server": {"workers": 8},

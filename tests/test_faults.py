@@ -80,13 +80,15 @@ def test_a_data_set_that_is_not_there_stops_the_study_by_name(tmp_path, capsys):
 
 def test_a_training_of_other_settings_is_not_gone_on_with_and_not_lost(smoke_study, tmp_path, capsys):
     """Notebook 03 finds the checkpoints of a training at another rate."""
-    shutil.copytree(smoke_study.out / "checkpoints", tmp_path / "checkpoints")
-    before = snapshot(tmp_path / "checkpoints")
-    assert study("--only", "03", "--out", tmp_path, "--set", f"data_root={smoke_study.data}", "learning_rate=0.5") == 2
+    out = tmp_path / "out"
+    shutil.copytree(smoke_study.out / "results/smoke/02_seed0", out / "results/smoke/02_seed0")
+    shutil.copytree(smoke_study.out / "checkpoints", out / "checkpoints")
+    before = snapshot(out / "checkpoints")
+    assert study("--only", "03", "--out", out, "--set", f"data_root={smoke_study.data}", "learning_rate=0.5") == 2
     line = last_line(capsys.readouterr())
     assert "separator_last.ckpt" in line and "learning_rate = 0.003" in line and "0.5" in line and "delete" in line
-    assert snapshot(tmp_path / "checkpoints") == before
-    assert not json.loads((tmp_path / "results/smoke/03_seed0/run.json").read_text())["finished"]
+    assert snapshot(out / "checkpoints") == before
+    assert not json.loads((out / "results/smoke/03_seed0/run.json").read_text())["finished"]
 
 
 def test_a_chapter_needs_the_one_before_it(tmp_path, capsys):

@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import nbformat
@@ -226,15 +225,11 @@ def test_a_second_study_gives_the_same_tables_to_the_last_digit(smoke_study, tmp
 def test_papermill_alone_refuses_what_is_mistyped(tmp_path, name, value):
     notebook = next(path for path in CHAPTERS if path.name.startswith("04_"))
     safe = ["-p", "out", tmp_path / "out", "-p", "data_root", tmp_path / "data"]
-    began = time.perf_counter()
     done = subprocess.run(
         [BIN / "papermill", notebook, "out.ipynb", "-p", name, value, *safe],
         cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip
-    assert done.returncode != 0 and time.perf_counter() - began < 90
+    assert done.returncode != 0
     last = done.stderr.strip().splitlines()[-1]
-    assert (
-        last.startswith(("StudyError", "avsep_lib.settings.StudyError"))
-        and (name if name != "preset" else value) in last
-    )
+    assert last.startswith(("StudyError", "avsep_lib.settings.StudyError")) and repr(name) in last
     assert not (tmp_path / "out").exists() and not (tmp_path / "data").exists()
