@@ -139,7 +139,7 @@ class Nmf:
 
 @contextlib.contextmanager
 def _limited_iterations() -> Iterator[None]:
-    """Stop after a set number of iterations without a warning: the last ones change no score."""
+    """Stop after a set number of iterations; that is meant, so nothing is to be warned of."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         yield
