@@ -9,8 +9,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from traitlets.config import Config
-
 from avsep_lib import files, runs
 from avsep_lib.settings import PROJECT_ROOT, Settings, StudyError, to_dict
 
@@ -81,7 +79,8 @@ def run_notebook(notebook: Path, settings: Settings, parameters: dict[str, objec
     try:
         papermill.execute_notebook(
             notebook, executed, parameters, kernel_name="python3", cwd=str(notebook.parent),
-            progress_bar=False, stdout_file=_Indented(), autosave_cell_every=0, config=_kernel_config(),
+            progress_bar=False, stdout_file=_Indented(), autosave_cell_every=0,
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],  # no word on ports
         )  # fmt: skip
     except PapermillExecutionError as error:
         raise NotebookFailedError(_failure(notebook, error, executed)) from None
@@ -95,11 +94,6 @@ def run_notebook(notebook: Path, settings: Settings, parameters: dict[str, objec
     page = write_page(executed)
     executed.unlink()
     return [*(_absolute(name) for name in state["files"]), page]
-
-
-def _kernel_config() -> Config:
-    """Talk to the kernel through files rather than open ports, where the system can."""
-    return Config(KernelManager={"transport": "ipc"} if os.name == "posix" else {})
 
 
 def write_page(executed: Path) -> Path:

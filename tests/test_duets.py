@@ -227,8 +227,8 @@ def test_sound_lies_where_the_places_let_it_pass(tiny):
     looks = torch.zeros(3, 1, 2, 4)
     looks[..., :2] = 1.0
 
-    def masks(spec, queries, players):
-        assert players.flatten().tolist() == [1, 0]  # who sounds; places are no rivals of each other
+    def masks(spec, queries, alone):
+        assert alone  # places are no rivals of each other
         return queries[..., 0, None, None].expand(-1, -1, *spec.shape[-2:])
 
     players = [Player("flute", 1.0, 0.0, 0.5), Player("tuba", 1.0, 0.5, 1.0)]
@@ -250,7 +250,7 @@ def test_places_get_the_answers_they_ask_for(separator, duet, separation):
 
 def test_a_place_is_counted_from_the_upper_left(separator, duet, monkeypatch):
     asked = []
-    monkeypatch.setattr(separator, "separate_queries", lambda mixture, queries, _: asked.append(queries(0)))
+    monkeypatch.setattr(separator, "separate_queries", lambda mixture, queries, alone: asked.append(queries(0)))
     duets.ask_places(separator, duet.path, [(0.0, 0.99), (0.99, 0.0)])
     looks = duets.look_and_listen(separator, duet.path).looks_near(0).amax(0)
     torch.testing.assert_close(asked[0], torch.stack([looks[:, -1, 0], looks[:, 0, -1]]))
