@@ -16,7 +16,7 @@ from torch import Tensor
 from avsep_lib import baselines, evaluation, media, rendered, spectra
 from avsep_lib.networks import Separator
 from avsep_lib.settings import Settings, StudyError
-from avsep_lib.store import SILENT_DB, level_db
+from avsep_lib.store import check_sound, grid_times_s
 
 _NARROWEST = 0.25  # of a player's strip, as a share of an even division of the picture
 _DIMMED = 0.3  # brightness of the players that are not heard
@@ -105,9 +105,8 @@ def look_and_listen(
     """
     settings = separator.settings
     mixture = media.read_audio(path, settings.sample_rate_hz)
-    _check_sound(path, mixture, settings)
-    rate = settings.feature_fps
-    times = (np.arange(max(int(len(mixture) / settings.sample_rate_hz * rate), 1)) + 0.5) / rate
+    check_sound(path, mixture, settings, "give a longer video", "there is nothing to separate")
+    times = grid_times_s(len(mixture), settings)
     device, parts = separator.synthesizer.bias.device, []
     for start in range(0, len(times), 16):
         frames = media.read_frames(path, times[start : start + 16], settings.frame_size_px)
@@ -383,13 +382,3 @@ def _assignments(separator: Separator, scores: Tensor, instruments: Sequence[str
     if not instruments:
         return iter([tuple(scores.argmax(-1).tolist())])
     return itertools.permutations([separator.instruments.index(name) for name in instruments])
-
-
-def _check_sound(path: str | Path, mixture: np.ndarray, settings: Settings) -> None:
-    if len(mixture) < settings.clip_samples:
-        raise StudyError(
-            f"{path}: its sound lasts {len(mixture) / settings.sample_rate_hz:.2f} s, shorter than a clip of "
-            f"{settings.clip_s:.2f} s; give a longer video"
-        )
-    if level_db(mixture) < SILENT_DB:
-        raise StudyError(f"{path}: is silent ({level_db(mixture):.0f} dB); there is nothing to separate")

@@ -35,7 +35,7 @@ class VideoStore:
         self.settings = settings
         self.rows = {row.video_id: row for row in index.itertuples()}
         self.folder = settings.data_folder / "store"
-        self._open: dict[Path, np.ndarray] = {}
+        self._open: dict[tuple[str, str], np.ndarray] = {}
 
     def prepare(
         self, backbone: Backbone | None = None, progress: Callable[[str, int, int], None] | None = None
@@ -97,29 +97,19 @@ class VideoStore:
 
     def all_pictures(self, video_id: str) -> np.ndarray:
         """The pictures that :meth:`all_features` stands for, uint8 (P, S, S, 3)."""
-        return self._square(video_id, self._grid_s(video_id))
+        return self._square(video_id, grid_times_s(len(self.sound(video_id)), self.settings))
 
     def _read_sound(self, video_id: str) -> np.ndarray:
         settings, path = self.settings, self.rows[video_id].path
         sound = media.read_audio(path, settings.sample_rate_hz)
-        if len(sound) < settings.clip_samples:
-            raise StudyError(
-                f"{path}: its sound lasts {len(sound) / settings.sample_rate_hz:.2f} s, shorter than a clip of "
-                f"{settings.clip_s:.2f} s; remove it from the index or set a smaller clip_samples"
-            )
-        if level_db(sound) < SILENT_DB:
-            raise StudyError(f"{path}: is silent ({level_db(sound):.0f} dB); remove it from the index")
+        remedies = "remove it from the index or set a smaller clip_samples", "remove it from the index"
+        check_sound(path, sound, settings, *remedies)
         return sound
 
     @torch.inference_mode()
     def _compute_features(self, video_id: str, backbone: Backbone) -> np.ndarray:
         pictures = torch.from_numpy(self.all_pictures(video_id)).to(backbone.mean.device)
         return torch.cat([backbone(part) for part in pictures.split(32)]).half().cpu().numpy()
-
-    def _grid_s(self, video_id: str) -> np.ndarray:
-        """Times of the cached pictures, each in the middle of its part of the video."""
-        seconds, rate = len(self.sound(video_id)) / self.settings.sample_rate_hz, self.settings.feature_fps
-        return (np.arange(max(int(seconds * rate), 1)) + 0.5) / rate
 
     def _square(self, video_id: str, times_s: np.ndarray) -> np.ndarray:
         size = self.settings.frame_size_px
@@ -156,6 +146,23 @@ class VideoStore:
             except (ValueError, EOFError):
                 raise StudyError(f"{path}: was cut off; delete it, and it is computed again") from None
         return self._open[video_id, kind]
+
+
+def grid_times_s(samples: int, settings: Settings) -> np.ndarray:
+    """Times of the pictures that are looked at in a video of so many samples, each in the middle of its part."""
+    seconds, rate = samples / settings.sample_rate_hz, settings.feature_fps
+    return (np.arange(max(int(seconds * rate), 1)) + 0.5) / rate
+
+
+def check_sound(path: str | Path, sound: np.ndarray, settings: Settings, if_short: str, if_silent: str) -> None:
+    """Refuse sound that is shorter than a clip or silent, by the name of its video and with what to do about it."""
+    if len(sound) < settings.clip_samples:
+        raise StudyError(
+            f"{path}: its sound lasts {len(sound) / settings.sample_rate_hz:.2f} s, shorter than a clip of "
+            f"{settings.clip_s:.2f} s; {if_short}"
+        )
+    if level_db(sound) < SILENT_DB:
+        raise StudyError(f"{path}: is silent ({level_db(sound):.0f} dB); {if_silent}")
 
 
 def centre_square(frames: np.ndarray, size_px: int) -> np.ndarray:

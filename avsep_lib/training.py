@@ -316,10 +316,6 @@ class History(Callback):
         done = f"epoch {trainer.current_epoch + 1:3d} of {self.epochs}"
         print(f"{done}  {shown}  {seconds:.1f} s, {left:.1f} min to go", flush=True)
 
-    def on_train_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Write the table once more, in case nothing was left to train."""
-        self.table()
-
     def table(self) -> pd.DataFrame:
         """All epochs so far; written to ``history.csv`` too."""
         table = pd.DataFrame(self.rows)
