@@ -78,7 +78,7 @@ class Run:
         return {
             "run": self.name,
             "settings": {k: v for k, v in to_dict(self.settings).items() if k not in _OUTSIDE},
-            "commit": _commit(),
+            "commit": commit(),
             "packages": {name: metadata.version(name) for name in _PACKAGES},
             "hardware": hardware(self.device),
         }
@@ -236,7 +236,7 @@ def _plain_names(namespace: MutableMapping[str, object]) -> tuple[str, ...]:
     )
 
 
-def _commit() -> str:
+def commit() -> str:
     """Git commit of the project, with ``+`` for changes since, or ``unknown`` outside a checkout."""
     try:
         answer = subprocess.run(
