@@ -114,6 +114,32 @@ def test_synthesizer_equals_its_formula():
 # Learning
 
 
+@pytest.mark.parametrize("levels", [1, 3])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_the_shorter_way_to_few_masks_gives_the_same_values_and_gradients(levels, memory_format):
+    torch.manual_seed(0)
+    net, synthesizer = AudioNet(6, levels, 32).double().to(memory_format=memory_format), Synthesizer(6).double()
+    with torch.no_grad():
+        synthesizer.scale.normal_()
+    magnitude, queries = torch.randn(2, 16, 24).double(), torch.rand(2, 3, 6).double()
+    weights = list(net.parameters()) + list(synthesizer.parameters())
+    target = torch.randn(2, 3, 16, 24).double()
+    outcomes = []
+    for logits in (synthesizer.of(queries, net, magnitude), synthesizer(queries, net(magnitude))):
+        outcomes.append([logits.detach(), *torch.autograd.grad((logits * target).sum(), weights)])
+    for one, other in zip(*outcomes, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize(("queries", "short"), [(3, True), (4, False)])
+def test_many_masks_take_the_long_way(monkeypatch, queries, short):
+    net, taken = AudioNet(8, 3, 16), []
+    whole = AudioNet.weighted_sum
+    monkeypatch.setattr(AudioNet, "weighted_sum", lambda self, *args: taken.append(1) or whole(self, *args))
+    masks = Synthesizer(8).of(torch.rand(1, queries, 8), net, torch.randn(1, 16, 16))
+    assert masks.shape == (1, queries, 16, 16) and bool(taken) == short
+
+
 def test_the_gradient_reaches_all_three_nets_and_no_frozen_backbone(separator):
     separator.train()
     features = separator.frame_net.features(torch.from_numpy(pictures(2, 2, 1)))
