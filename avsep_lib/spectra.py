@@ -5,6 +5,8 @@ Axes: N sources, F bins, T steps, L samples; leading axes are free. A spectrogra
 log-frequency axis. Used by notebooks 01, 03, 04 and 05.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -88,7 +90,7 @@ def to_log(values: Tensor, bins: int) -> Tensor:
     Zhao et al., The Sound of Pixels, ECCV 2018, section 3.3; corners aligned, which the released code leaves to a
     default that has changed since and costs 1.5 dB of an ideal mask.
     """
-    rows = torch.linspace(-1, 1, bins, device=values.device, dtype=values.dtype)
+    rows = _places(bins, values)
     return _resample_rows(values, (_WARP_BASE ** ((rows + 1) / 2) - 11) / 10)
 
 
@@ -105,9 +107,8 @@ def to_linear(values: Tensor, bins: int) -> Tensor:
     -------
     real Tensor, shape (..., bins, T)
     """
-    rows = torch.linspace(-1, 1, bins, device=values.device, dtype=values.dtype)
-    base = torch.log(torch.tensor(_WARP_BASE, device=values.device, dtype=values.dtype))
-    return _resample_rows(values, torch.log(rows * 10 + 11) / base * 2 - 1)
+    rows = _places(bins, values)
+    return _resample_rows(values, torch.log(rows * 10 + 11) / math.log(_WARP_BASE) * 2 - 1)
 
 
 def warp(values: Tensor, frequency_axis: str, bins: int) -> Tensor:
@@ -188,11 +189,17 @@ def apply_mask(mixture_spec: Tensor, mask: Tensor) -> Tensor:
     return mixture_spec.unsqueeze(-3) * mask
 
 
+def _places(count: int, values: Tensor) -> Tensor:
+    """Evenly spaced in [-1, 1], in double precision: the rounding of single precision reaches 7e-5 of a mask."""
+    return torch.linspace(-1, 1, count, device=values.device, dtype=torch.float64)
+
+
 def _resample_rows(values: Tensor, rows: Tensor) -> Tensor:
     """Read (..., F, T) at fractional rows in [-1, 1], corners aligned."""
     steps = values.shape[-1]
-    columns = torch.linspace(-1, 1, steps, device=values.device, dtype=values.dtype)
+    columns = _places(steps, values)
     grid = torch.stack(torch.broadcast_tensors(columns[None, :], rows[:, None]), dim=-1)  # (F', T, 2) as x, y
+    grid = grid.to(values.dtype)
     flat = values.reshape(1, -1, *values.shape[-2:])  # (..., F, T) -> (1, B, F, T): one grid serves all
     warped = F.grid_sample(flat, grid[None], align_corners=True)
     return warped.reshape(*values.shape[:-2], len(rows), steps)
