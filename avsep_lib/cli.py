@@ -1,6 +1,7 @@
 """The console script ``avsep``: a thin face over the modules below."""
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,10 +44,18 @@ def _separate(options: argparse.Namespace) -> None:
     )
     for player in separation.players:
         where = f"{player.left:4.0%} to {player.right:4.0%} of the width"
-        print(f"{where}: {player.instrument} ({player.confidence:.0%} sure)")
+        sure = "" if math.isnan(player.confidence) else f" ({player.confidence:.0%} sure)"
+        print(f"{where}: {player.instrument}{sure}")
     picture = plots.save_picture(plots.duet_panel(separation, separator.settings), out / "players.png")
     for path in [*duets.write_tracks(separation, out), *duets.write_videos(separation, out), picture]:
         print(path)
+
+
+def _import_sound_of_pixels(options: argparse.Namespace) -> None:
+    from avsep_lib import released
+
+    released.import_sound_of_pixels(options.folder, options.out)
+    print(options.out)
 
 
 def _changed(options: argparse.Namespace) -> dict[str, object]:
@@ -80,6 +89,11 @@ def _parser() -> argparse.ArgumentParser:
     separate.add_argument("--checkpoint", type=Path, help="separator.pt of a study (that of the laptop preset)")
     separate.add_argument("--out", type=Path, help="folder for what comes out (out/ and the video's name)")
     separate.set_defaults(command=_separate)
+
+    weights = commands.add_parser("import-sound-of-pixels", help="make a checkpoint of the released weights")
+    weights.add_argument("folder", type=Path, metavar="DIR", help="holds {sound,frame,synthesizer}_best.pth")
+    weights.add_argument("--out", type=Path, required=True, metavar="CHECKPOINT", help="file to write")
+    weights.set_defaults(command=_import_sound_of_pixels)
     return parser
 
 

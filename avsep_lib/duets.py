@@ -4,6 +4,7 @@ Players are expected side by side, left to right. Used by notebook 05 and ``avse
 """
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,6 +163,9 @@ def find_players(
 ) -> list[Player]:
     """Divide the picture into strips side by side so that each shows one instrument most clearly.
 
+    A separator that names no instruments has it divided evenly: its players are called ``player``, with a confidence
+    that is not a number.
+
     Parameters
     ----------
     separator : Separator
@@ -184,6 +188,8 @@ def find_players(
     if instruments:
         n_players = len(instruments)
         for name in instruments:
+            if not separator.instruments:
+                raise StudyError(f"instrument {name!r} cannot be looked for: this checkpoint names no instruments")
             if name not in separator.instruments:
                 raise StudyError(
                     f"instrument {name!r} is not known; this checkpoint knows {', '.join(separator.instruments)}"
@@ -191,6 +197,8 @@ def find_players(
     width = features.shape[-1]
     if not 1 <= n_players <= width // 2:
         raise StudyError(f"{n_players} players do not fit side by side into this picture; ask for 1 to {width // 2}")
+    if not separator.instruments:
+        return [Player("player", math.nan, n / n_players, (n + 1) / n_players) for n in range(n_players)]
     best: tuple[float, list[Player]] | None = None
     named = {strip: _name_strip(separator, features, *strip) for strip in itertools.combinations(range(width + 1), 2)}
     for cuts in _cuts(width, n_players):

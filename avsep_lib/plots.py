@@ -570,7 +570,7 @@ def _draw_places(separation: Separation, axes: Sequence[Axes], colours: Sequence
     picture = separation.frame
     height, width = picture.shape[:2]
     strips = [(player.left, 0, player.right, 1) for player in separation.players]
-    sure = [f"{player.confidence:.0%}" for player in separation.players]
+    sure = ["" if np.isnan(player.confidence) else f"{player.confidence:.0%}" for player in separation.players]
     boxes(picture, strips, [player.instrument for player in separation.players], axes[0], sure, "players found")
     draw_map(picture, separation.sound_map, axes[1], float(separation.sound_map.max()))
     axes[1].set_title("where sound is")
