@@ -5,17 +5,20 @@ Pictures are uint8 (..., H, W, 3). Used by notebooks 02 to 05.
 """
 
 import copy
+import itertools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from avsep_lib import files, spectra
+from avsep_lib import files, spectra, windows
 from avsep_lib.backbones import Backbone
 from avsep_lib.settings import Settings, StudyError, from_parameters, to_dict
+
+_WINDOWS = 4  # of a sound that go through the nets at a time
 
 
 class FrameNet(nn.Module):
@@ -265,29 +268,47 @@ class Separator(nn.Module):
         queries = torch.stack([self.frame_net(self.frame_net.features(p.to(device))) for p in pictures])  # (N, K)
         return self.separate_queries(mixture, lambda window: queries)
 
-    @torch.inference_mode()
     def separate_queries(self, mixture: np.ndarray, queries_at: Callable, alone: bool = False) -> np.ndarray:
         """As :meth:`separate`, with ``queries_at(start_sample) -> (N, K)`` giving each window's queries."""
-        settings = self.settings
-        device = self.synthesizer.bias.device
-        length, half = settings.clip_samples, settings.clip_samples // 2
-        starts = range(0, max(len(mixture) - length, 0) + half, half)  # one for a single clip
-        padded = np.pad(mixture, (0, starts[-1] + length - min(len(mixture), starts[-1] + length)))
-        # In double precision it is never 0 (in single it is), so that the ends keep a weight.
-        fade = torch.hann_window(length + 2, periodic=False, dtype=torch.float64)[1:-1].float().to(device)
-        weight = torch.zeros(len(padded), device=device)
-        estimates = None
-        for start in starts:
-            queries = queries_at(start)
-            wave = torch.as_tensor(padded[start : start + length], dtype=torch.float32, device=device)
-            spec = spectra.stft(wave[None], settings.n_fft, settings.hop)  # (L,) -> (1, F, T)
-            estimate = spectra.apply_mask(spec, self.masks(spec, queries[None], alone))[0]  # (N, F, T)
-            estimate = spectra.istft(estimate, settings.n_fft, settings.hop, length)
-            if estimates is None:
-                estimates = torch.zeros(len(queries), len(padded), device=device)
-            estimates[:, start : start + length] += estimate * fade
-            weight[start : start + length] += fade
-        return (estimates / weight)[:, : len(mixture)].cpu().numpy()
+        return np.concatenate(list(self.stream([mixture], queries_at, alone)), axis=1)
+
+    @torch.inference_mode()
+    def stream(
+        self, blocks: Iterable[np.ndarray], queries_at: Callable[[int], Tensor], alone: bool = False
+    ) -> Iterator[np.ndarray]:
+        """Separate sound of any length as it comes, with a few windows in memory.
+
+        Parameters
+        ----------
+        blocks : iterable of float arrays, shape (n,)
+            The mixture at ``sample_rate_hz`` in blocks of any sizes, read as far as the next estimates need.
+        queries_at : callable
+            Given the sample at which a window starts, its queries (N, K); called once for each window, in order.
+        alone : bool
+            As in :meth:`predict`.
+
+        Yields
+        ------
+        float32 array, shape (N, m)
+            Pieces of the estimates in order; together they are as long as the mixture.
+
+        Notes
+        -----
+        Four windows go through the nets at a time: on two cores that takes two thirds of the time of one by one, and
+        eight are hardly quicker. float32 throughout: bfloat16 would save a tenth of a second for each minute of sound.
+        """
+        settings, device = self.settings, self.synthesizer.bias.device
+        length, start = settings.clip_samples, 0
+        faded, pending = windows.CrossFade(length, device), windows.cut(blocks, length)
+        while batch := list(itertools.islice(pending, _WINDOWS)):
+            queries = torch.stack([queries_at(start + n * (length // 2)) for n in range(len(batch))])  # (B, N, K)
+            waves = torch.from_numpy(np.stack([window for window, _ in batch])).to(device)
+            spec = spectra.stft(waves, settings.n_fft, settings.hop)  # (B, L) -> (B, F, T)
+            estimates = spectra.apply_mask(spec, self.masks(spec, queries, alone))  # (B, N, F, T)
+            estimates = spectra.istft(estimates, settings.n_fft, settings.hop, length)
+            for estimate, (_, own) in zip(estimates, batch, strict=True):
+                yield faded.add(estimate, own).cpu().numpy()
+            start += len(batch) * (length // 2)
 
 
 def compete(logits: Tensor) -> Tensor:

