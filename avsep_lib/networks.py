@@ -226,18 +226,26 @@ class Separator(nn.Module):
         Tensor, shape (B, N, F, T)
             Within [0, 1]; zeros and ones when binary masks are cut (``soft_masks=False``).
         """
-        settings = self.settings
-        logits = self(log_magnitude(magnitude), queries).float()
-        if settings.competing and not alone:
-            logits = compete(logits)
-        mask = logits.sigmoid()
-        return (mask > 0.5).to(mask.dtype) if settings.mask == "binary" and not settings.soft_masks else mask
+        return self._cut(self._soft(magnitude, queries, alone))
 
     def masks(self, mixture_spec: Tensor, queries: Tensor, alone: bool = False) -> Tensor:
-        """Masks on the linear axis, ready to apply: :meth:`predict` of a complex spectrogram (B, F, T), unwarped."""
+        """Masks on the linear axis, ready to apply: as :meth:`predict`, of a complex spectrogram (B, F, T).
+
+        They are unwarped before they are cut, as in the released code, so that cut masks are zeros and ones here too.
+        """
         axis, bins = self.settings.frequency_axis, mixture_spec.shape[-2]
         magnitude = spectra.warp(mixture_spec.abs(), axis, self.settings.log_bins)
-        return spectra.unwarp(self.predict(magnitude, queries, alone), axis, bins)
+        return self._cut(spectra.unwarp(self._soft(magnitude, queries, alone), axis, bins))
+
+    def _soft(self, magnitude: Tensor, queries: Tensor, alone: bool) -> Tensor:
+        """Masks on the audio net's axis before any cut, (B, N, F, T)."""
+        logits = self(log_magnitude(magnitude), queries).float()
+        return (compete(logits) if self.settings.competing and not alone else logits).sigmoid()
+
+    def _cut(self, mask: Tensor) -> Tensor:
+        """A binary mask cut at a half where the settings ask for it."""
+        cut = self.settings.mask == "binary" and not self.settings.soft_masks
+        return (mask > 0.5).to(mask.dtype) if cut else mask
 
     @torch.inference_mode()
     def separate(self, mixture: np.ndarray, frames: Sequence[np.ndarray]) -> np.ndarray:
