@@ -35,29 +35,34 @@ def in_this_process():
         yield
 
 
+@pytest.fixture(params=["mir_eval", "fast"])
+def metric(request):
+    return request.param
+
+
 NOISE = np.stack([band(0.6, 0.75, 2), band(0.8, 0.95, 3)])
 
 
 @pytest.mark.parametrize("k", [0.03, 0.1, 0.3])
-def test_scores_equal_the_closed_form(references, k):
+def test_scores_equal_the_closed_form(references, k, metric):
     """Orthogonal noise of k times the level: SDR = SAR = SI-SDR = -20 log10 k, and no interference."""
-    table = score(references, references + k * NOISE)
+    table = score(references, references + k * NOISE, metric)
     for name in ("sdr_db", "sar_db", "si_sdr_db"):
         np.testing.assert_allclose(table[name], -20 * np.log10(k), atol=0.1)
     assert (table.sir_db > 30).all()
     assert list(table.silent) == ["", ""]
 
 
-def test_interference_of_the_other_source_lowers_sir_alone(references):
-    table = score(references, references + 0.1 * references[::-1])
+def test_interference_of_the_other_source_lowers_sir_alone(references, metric):
+    table = score(references, references + 0.1 * references[::-1], metric)
     np.testing.assert_allclose(table.sir_db, 20, atol=0.2)
     np.testing.assert_allclose(table.sdr_db, 20, atol=0.2)
     assert (table.sar_db > 40).all()
 
 
-def test_swapped_estimates_are_not_put_right(references):
+def test_swapped_estimates_are_not_put_right(references, metric):
     estimates = references + 0.1 * NOISE + 0.1 * references[::-1]
-    right, swapped = score(references, estimates), score(references, estimates[::-1])
+    right, swapped = score(references, estimates, metric), score(references, estimates[::-1], metric)
     assert (right.sdr_db > 15).all()
     assert (swapped.sdr_db < -10).all()
 
@@ -78,26 +83,26 @@ def test_si_sdr_does_not_depend_on_scale(references, gain):
     np.testing.assert_allclose(si_sdr(references, estimates), -20 * np.log10(0.3), atol=1e-3)
 
 
-def test_a_silent_estimate_has_no_score_of_its_own(references):
+def test_a_silent_estimate_has_no_score_of_its_own(references, metric):
     estimates = references + 0.1 * NOISE
-    whole = score(references, estimates)
+    whole = score(references, estimates, metric)
     estimates[0] = 0
-    table = score(references, estimates)
+    table = score(references, estimates, metric)
     assert table.loc[0, list(METRICS)].isna().all() and table.silent[0] == "estimate"
     np.testing.assert_allclose(table.loc[1, list(METRICS)].astype(float), whole.loc[1, list(METRICS)].astype(float))
     assert table.silent[1] == ""
 
 
-def test_a_silent_reference_leaves_nothing_to_score(references):
+def test_a_silent_reference_leaves_nothing_to_score(references, metric):
     quiet = references.copy()
     quiet[1] *= 1e-4
-    table = score(quiet, references)
+    table = score(quiet, references, metric)
     assert table[list(METRICS)].isna().all(axis=None)
     assert list(table.silent) == ["mixture", "reference"]  # both count as left out
 
 
-def test_a_quiet_estimate_is_still_scored(references):
-    table = score(references, references * 1e-3 + 1e-5 * NOISE)
+def test_a_quiet_estimate_is_still_scored(references, metric):
+    table = score(references, references * 1e-3 + 1e-5 * NOISE, metric)
     assert table[list(METRICS)].notna().all(axis=None)
 
 
@@ -240,22 +245,44 @@ def test_shuffled_pictures_are_those_of_another_mixture(separator, loader, liste
     assert np.abs(shuffled[1] - looking[1]).max() > 0.01 * np.abs(mixture).max()
 
 
-def test_an_oracle_is_far_above_the_mixture_in_a_table(listed, loader, tiny):
+def test_an_oracle_is_far_above_the_mixture_in_a_table(listed, loader, tiny, metric):
     true = evaluation.references(loader)
     methods = {
         "mixture": [baselines.mixture_as_estimate(sources) for sources in true],
         "ideal": [baselines.ideal_mask(sources, tiny, "ratio") for sources in true],
     }
-    table = evaluation.evaluate(listed, true, methods)
+    table = evaluation.evaluate(listed, true, methods, metric)
     assert list(table.columns) == [*listed.columns, *METRICS, "silent", "method"]
     assert len(table) == 2 * len(listed)
     assert table.method.unique().tolist() == ["mixture", "ideal"]
     pd.testing.assert_frame_equal(table[table.method == "ideal"][listed.columns].reset_index(drop=True), listed)
-    by_hand = score(true[2], methods["ideal"][2])
+    by_hand = score(true[2], methods["ideal"][2], metric)
     rows = table[(table.method == "ideal") & (table.mixture == 2)]
     np.testing.assert_allclose(rows.sdr_db, by_hand.sdr_db)
     gain, low, high = paired_difference(table, "ideal", "mixture")
     assert gain > 5 and low <= gain <= high
+
+
+def test_both_metrics_give_one_table(listed, loader, tiny):
+    true = evaluation.references(loader)
+    methods = {kind: [baselines.ideal_mask(sources, tiny, kind) for sources in true] for kind in ("binary", "ratio")}
+    methods["binary"][1][0] = 0
+    exact, fast = (evaluation.evaluate(listed, true, methods, metric) for metric in ("mir_eval", "fast"))
+    pd.testing.assert_frame_equal(fast, exact, rtol=0, atol=0.01)
+    assert (fast.silent == "estimate").sum() == 1
+
+
+def test_methods_of_one_mixture_share_the_work_on_its_references(listed, loader, tiny, monkeypatch):
+    shapes = []
+
+    def watched(references, estimates):
+        shapes.append(estimates.shape)
+        return np.zeros((3, *estimates.shape[:-1]))
+
+    monkeypatch.setattr(evaluation.bss_eval, "bss_eval", watched)
+    true = evaluation.references(loader)
+    evaluation.evaluate(listed, true, dict.fromkeys("abc", true), "fast")
+    assert shapes == [(3, *true[0].shape)] * 3
 
 
 def test_the_main_table_has_every_method_on_every_source(separator, listed, store, index, tiny):
