@@ -31,6 +31,15 @@ def _study(options: argparse.Namespace) -> None:
     study.run_study(from_parameters(options.preset, **changed), changed, options.only)
 
 
+def _train(options: argparse.Namespace) -> None:
+    from avsep_lib import combined, parallel
+
+    changed = {name: getattr(options, name) for name in ("devices", "nodes") if getattr(options, name)}
+    path = combined.train(options.run, changed)
+    if parallel.is_first():
+        print(path)
+
+
 def _separate(options: argparse.Namespace) -> None:
     from avsep_lib import duets, networks, plots, runs
 
@@ -81,6 +90,12 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change single settings")
     study.add_argument("--out", type=Path, help="folder for results, figures and checkpoints (the project)")
     study.set_defaults(command=_study)
+
+    train = commands.add_parser("train", help="combined training of a run, with several GPUs or hosts where there are")
+    train.add_argument("run", type=Path, help="folder of a run of notebook 03, such as results/server/03_seed0")
+    train.add_argument("--devices", type=int, help="processes on each host (all GPUs, or what torchrun or SLURM says)")
+    train.add_argument("--nodes", type=int, help="hosts (1, or what torchrun or SLURM says)")
+    train.set_defaults(command=_train)
 
     separate = commands.add_parser("separate", help="give each player of a video their own track")
     separate.add_argument("video", type=Path, help="a video with sound")

@@ -5,6 +5,7 @@ interrupted; validation and test mixtures stand in a fixed, seeded list. Used by
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from avsep_lib.jpegs import CENTRE, Crop
 from avsep_lib.settings import Settings, StudyError
-from avsep_lib.store import VideoStore
+from avsep_lib.store import ROOM, VideoStore
 
 _GAINS = (0.5, 1.5)  # of each source in training, as in the released code
+_AHEAD = 4  # batches that each loading process prepares while others are trained on
 COLOUR_POINTS = 7  # of the random equaliser, evenly spaced in octaves
 
 
@@ -103,12 +106,22 @@ def fixed_list(mixer: Mixer, count: int, n_sources: int, instruments: str = "dif
     return pd.DataFrame(rows, columns=["mixture", "source", "video_id", "instrument", "start"])
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What a training mixture is made of: clips (videos with start samples), and how each source is changed."""
+
+    clips: list[tuple[str, int]]
+    gains: np.ndarray
+    colour_db: np.ndarray
+    crops: list[Crop]
+
+
 class TrainingMixtures(Dataset):
     """Training mixtures by number, without an end.
 
-    An item is a dictionary: ``sources`` float32 (N, L), gains applied; ``seen``, the cached features float16
-    (N, P, C, h, w) or, for a backbone that is trained, the pictures uint8 (N, P, S, S, 3); and ``colour_db`` (N, 7),
-    the points of a random equaliser, which lets one performer sound like many.
+    An item is a dictionary: ``sources`` float32 (N, L); ``seen``, the cached features float16 (N, P, C, h, w) or, for
+    a backbone that is trained, the pictures uint8 (N, P, S, S, 3); and what is done to each sound on the device:
+    ``gains`` (N,), and ``colour_db`` (N, 7), points of a random equaliser, which lets one performer sound like many.
     """
 
     def __init__(self, mixer: Mixer, cached_features: bool):
@@ -116,20 +129,25 @@ class TrainingMixtures(Dataset):
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         """Mixture ``number``: a function of the seed and of the number alone."""
-        clips, gains, colour_db = self.drawn(number)
-        return item(self.mixer.store, clips, self.cached, gains) | {"colour_db": torch.from_numpy(colour_db)}
+        drawn = self.drawn(number)
+        changes = {"gains": torch.from_numpy(drawn.gains), "colour_db": torch.from_numpy(drawn.colour_db)}
+        return item(self.mixer.store, drawn.clips, self.cached, drawn.crops) | changes
 
-    def drawn(self, number: int) -> tuple[list[tuple[str, int]], np.ndarray, np.ndarray]:
-        """Videos with start samples, gains and equalisers of mixture ``number``."""
+    def drawn(self, number: int) -> Drawn:
+        """Clips, gains, equalisers and squares of mixture ``number``."""
         settings = self.mixer.settings
         rng = np.random.default_rng([settings.seed, 0, number])
         clips = self.mixer.draw(rng, settings.n_sources, "different" if settings.different_instruments else "any")
         colour_db = rng.normal(0, settings.colour_db, (len(clips), COLOUR_POINTS)).astype(np.float32)
-        return clips, rng.uniform(*_GAINS, len(clips)), colour_db
+        gains = rng.uniform(*_GAINS, len(clips)).astype(np.float32)
+        crops = [CENTRE] * len(clips)
+        if settings.augment_pictures:
+            crops = [Crop(1 / ROOM, *rng.uniform(size=2), mirrored=bool(rng.integers(2))) for _ in clips]
+        return Drawn(clips, gains, colour_db, crops)
 
 
 class ListedMixtures(Dataset):
-    """The mixtures of a fixed list, at gain one; items as in :class:`TrainingMixtures`."""
+    """The mixtures of a fixed list, as they are; ``sources`` and ``seen`` as in :class:`TrainingMixtures`."""
 
     def __init__(self, listed: pd.DataFrame, store: VideoStore, cached_features: bool):
         self.store, self.cached = store, cached_features
@@ -140,51 +158,77 @@ class ListedMixtures(Dataset):
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         """Mixture ``number`` of the list."""
-        return item(self.store, self.clips[number], self.cached, np.ones(len(self.clips[number])))
+        return item(self.store, self.clips[number], self.cached)
 
 
 class Draws(Sampler):
-    """Numbers of the training mixtures of one epoch; Lightning tells it the epoch."""
+    """Numbers of the training mixtures of each batch of one epoch; Lightning tells it the epoch.
 
-    def __init__(self, per_epoch: int):
-        self.per_epoch, self.epoch = per_epoch, 0
+    Parameters
+    ----------
+    per_epoch, batch_size : int
+        Mixtures of an epoch and of a step. What is left over in an epoch is not drawn.
+    """
+
+    def __init__(self, per_epoch: int, batch_size: int):
+        self.steps, self.batch_size = per_epoch // batch_size, batch_size
+        self.epoch = self.first_step = self.rank = 0
+        self.world_size = 1
+
+    @property
+    def sampler(self) -> "Draws":
+        """Itself: where Lightning looks for what to tell the epoch to."""
+        return self
 
     def set_epoch(self, epoch: int) -> None:
         """Move to an epoch, so that a resumed run draws what it would have drawn."""
         self.epoch = epoch
 
+    def begin_at(self, step: int) -> None:
+        """Leave out the steps before ``step``, counted from the beginning of the training: they are done."""
+        self.first_step = step
+
+    def share(self, rank: int, world_size: int) -> None:
+        """Draw only the part of each batch that is this process's, of so many that train together."""
+        self.rank, self.world_size = rank, world_size
+
     def __len__(self) -> int:
-        return self.per_epoch
+        return self.steps
 
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self.epoch * self.per_epoch, (self.epoch + 1) * self.per_epoch))
+    def __iter__(self) -> Iterator[list[int]]:
+        size = self.batch_size // self.world_size
+        for step in range(max(self.epoch * self.steps, self.first_step), (self.epoch + 1) * self.steps):
+            first = step * self.batch_size + self.rank * size
+            yield list(range(first, first + size))
 
 
-def item(store: VideoStore, clips: list[tuple[str, int]], cached: bool, gains: np.ndarray) -> dict[str, Tensor]:
+def item(
+    store: VideoStore, clips: list[tuple[str, int]], cached: bool, crops: list[Crop] | None = None
+) -> dict[str, Tensor]:
     """Sounds and features (or pictures) of the clips of one mixture."""
-    sounds = [
-        store.window(video_id, start) * np.float32(gain) for (video_id, start), gain in zip(clips, gains, strict=True)
-    ]
-    look = store.features if cached else store.pictures
-    seen = np.stack([look(video_id, start) for video_id, start in clips])
-    return {"sources": torch.from_numpy(np.stack(sounds)), "seen": torch.from_numpy(seen)}
+    sounds = np.stack([store.window(video_id, start) for video_id, start in clips])
+    if cached:
+        seen = [store.features(video_id, start) for video_id, start in clips]
+    else:
+        crops = crops or [CENTRE] * len(clips)
+        seen = [store.pictures(*clip, crop) for clip, crop in zip(clips, crops, strict=True)]
+    return {"sources": torch.from_numpy(sounds), "seen": torch.from_numpy(np.stack(seen))}
 
 
 def training_loader(mixer: Mixer, cached_features: bool) -> DataLoader:
     """Batches of training mixtures, in an order that no number of workers changes."""
     settings = mixer.settings
-    return DataLoader(
-        TrainingMixtures(mixer, cached_features),
-        batch_size=settings.batch_size,
-        sampler=Draws(settings.mixtures_per_epoch),
-        num_workers=settings.workers,
-        drop_last=True,
-        pin_memory=torch.cuda.is_available(),
-    )
+    draws = Draws(settings.mixtures_per_epoch, settings.batch_size)
+    return DataLoader(TrainingMixtures(mixer, cached_features), batch_sampler=draws, **_loading(settings))
 
 
 def listed_loader(listed: pd.DataFrame, store: VideoStore, cached_features: bool) -> DataLoader:
     """Batches of the mixtures of a fixed list, in its order."""
-    settings = store.settings
     data = ListedMixtures(listed, store, cached_features)
-    return DataLoader(data, batch_size=settings.batch_size, num_workers=settings.workers)
+    return DataLoader(data, batch_size=store.settings.batch_size, **_loading(store.settings))
+
+
+def _loading(settings: Settings) -> dict[str, object]:
+    """Options of a loader: processes that stay between epochs and work ahead, memory that the GPU reads by itself."""
+    options = {"num_workers": settings.workers, "pin_memory": torch.cuda.is_available()}
+    return options | ({"persistent_workers": True, "prefetch_factor": _AHEAD} if settings.workers else {})

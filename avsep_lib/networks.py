@@ -113,8 +113,8 @@ class AudioNet(nn.Module):
         """Sums of the channels of sound: log magnitude (B, F, T), weights (B, N, K) -> (B, N, F, T).
 
         The same as ``einsum("bnk,bkft->bnft", weights, self(log_magnitude))``, and several times faster for few sums.
-        The layers after the last ReLU are linear, so the sum over channels can be taken first, in their weights; and each
-        of the 3 x 3 taps of the convolution is but one number for each bin, so it can be taken before enlarging.
+        The layers after the last ReLU are linear, so the sum over channels can be taken first, in their weights; and
+        each of the 3 x 3 taps of the convolution is but one number for each bin, so it can be taken before enlarging.
         """
         relu, enlarge, convolution = self.up[-1]
         taps = torch.einsum("bnk,kcyx->bnyxc", weights, convolution.weight)
@@ -197,13 +197,17 @@ class Separator(nn.Module):
         return self.settings.sample_rate_hz
 
     def start_from(self, classifier: FrameClassifier) -> None:
-        """Take over a trained frame net: as it is for names and places, and as the start of combined training."""
+        """Take over a trained frame net: as it is for names and places, and as the start of combined training.
+
+        Without the setting ``names_first``, combined training starts as it is, from ImageNet alone.
+        """
         if not self.frame_net.backbone.frozen:
             # Combined training moves the shared trunk; the classifier keeps its own.
             self.classifier.frame_net.backbone = copy.deepcopy(classifier.frame_net.backbone)
         self.classifier.load_state_dict(classifier.state_dict())
         self.classifier.requires_grad_(False)
-        self.frame_net.load_state_dict(classifier.frame_net.state_dict())
+        if self.settings.names_first:
+            self.frame_net.load_state_dict(classifier.frame_net.state_dict())
 
     def forward(self, log_magnitude: Tensor, queries: Tensor) -> Tensor:
         """Mask logits: log magnitude (B, F, T) and queries (B, N, K) -> (B, N, F, T)."""

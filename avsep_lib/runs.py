@@ -25,7 +25,7 @@ from avsep_lib.settings import PROJECT_ROOT, Settings, StudyError, from_paramete
 
 _PACKAGES = ("av", "lightning", "librosa", "mir_eval", "numpy", "pandas", "scikit-learn", "torch", "torchaudio",
              "torchvision")  # fmt: skip
-_OUTSIDE = {"device", "workers", "out", "data_root"}
+_OUTSIDE = {"device", "workers", "devices", "nodes", "save_every_steps", "out", "data_root"}
 """Settings that say where and how a run runs, not what comes out."""
 
 
@@ -153,6 +153,34 @@ def begin(label: str, settings: Settings) -> Run:
     seed_everything(settings.seed)
     write_json(run.folder / "settings.json", to_dict(settings))
     run._write()
+    return run
+
+
+def reopen(folder: str | Path, **changed: object) -> Run:
+    """The run whose folder this is, as it was begun; wherever ``results/`` stands now is where it goes on.
+
+    Parameters
+    ----------
+    folder : str or Path
+    **changed
+        Settings that differ from those it was begun with.
+
+    Raises
+    ------
+    StudyError
+        If the folder is that of no run.
+    """
+    folder = Path(folder).expanduser().resolve()
+    try:
+        saved = json.loads((folder / "settings.json").read_text())
+    except (OSError, ValueError):
+        raise StudyError(
+            f"{folder}: is no run, it has no settings.json; give results/<preset>/<run>"
+        ) from None
+    settings = from_parameters(**{**saved, "out": str(folder.parents[2]), **changed})
+    run = Run(settings, folder.name, choose_device(settings.device))
+    if run.folder != folder:
+        raise StudyError(f"{folder}: is not where its run would be, {run.folder}; keep results/<preset>/<run> together")
     return run
 
 

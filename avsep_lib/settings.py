@@ -37,7 +37,9 @@ class Settings:
     seed: int = 0  # one number for python, numpy, torch and the workers
     device: str = "auto"  # auto, cpu or cuda
     precision: str = "auto"  # auto, float32 or bfloat16; auto takes bfloat16 where the processor has it
-    workers: int = 0  # processes that load data
+    workers: int = 0  # processes that load data, for each process that trains
+    devices: int = 0  # processes that train together on a host, one for each GPU; 0 takes all GPUs, or one process
+    nodes: int = 1  # hosts that train together
     out: str = ""  # folder for results, figures and checkpoints; empty is the project
     data_root: str = ""  # folder for rendered videos and cached features; empty is data/ in the project
 
@@ -79,14 +81,17 @@ class Settings:
     frame_epochs: int = 10
     frame_batch_size: int = 64
     frame_learning_rate: float = 1.0e-3
+    names_first: bool = True  # combined training starts from the frame net that names; the paper did without
 
     # Training both together
     n_sources: int = 2  # N, videos in a mixture
     different_instruments: bool = False  # in training; False draws any two videos, as published
+    augment_pictures: bool = True  # random square and mirror in training, as published; cached features go without
     colour_db: float = 0.0  # standard deviation of a random equaliser on each source in training; 0 as published
     epochs: int = 100
     mixtures_per_epoch: int = 44_800
-    batch_size: int = 80
+    batch_size: int = 80  # mixtures of one step, shared out among the processes that train together
+    save_every_steps: int = 200  # steps between two saved states of a training within an epoch
     optimizer: str = "sgd"  # sgd (as published) or adamw (with warm-up and cosine)
     learning_rate: float = 1.0e-3
     trunk_learning_rate: float = 1.0e-4  # of a trained, pretrained backbone
@@ -98,12 +103,12 @@ class Settings:
     test_mixtures: int = 256
     other_mixtures: int = 64  # of 3, of 4, and of two of the same instrument: each reported apart
     nmf_components: int = 16  # per instrument
+    metric: str = "mir_eval"  # SDR, SIR and SAR by mir_eval (the reference) or fast (the same within 0.01 dB)
 
     @property
     def clip_s(self) -> float:
         """Length of a clip in seconds."""
         return self.clip_samples / self.sample_rate_hz
-    metric: str = "mir_eval"  # SDR, SIR and SAR by mir_eval (the reference) or fast (the same within 0.01 dB)
 
     @property
     def steps(self) -> int:
@@ -158,12 +163,12 @@ _CHOICES = {
     "backbone": ("efficientnet_lite0", "resnet18"),
     "mask": ("binary", "ratio"),
     "optimizer": ("sgd", "adamw"),
+    "metric": ("mir_eval", "fast"),
 }
 
 
 def from_parameters(preset: str = "laptop", **parameters: object) -> Settings:
     """Settings of a preset with some values replaced, or one clear line that says what is wrong.
-    "metric": ("mir_eval", "fast"),
 
     Parameters
     ----------
@@ -290,6 +295,6 @@ def _check(settings: Settings) -> None:
 
 
 _MAY_BE_ZERO = {
-    "seed", "workers", "duets", "pretrained", "soft_masks", "weight_decay",
-    "decay_epochs", "trunk_learning_rate", "different_instruments", "colour_db", "competing",
+    "seed", "workers", "devices", "duets", "names_first", "augment_pictures", "pretrained", "soft_masks",
+    "weight_decay", "decay_epochs", "trunk_learning_rate", "different_instruments", "colour_db", "competing",
 }  # fmt: skip

@@ -1,6 +1,6 @@
-"""What is kept of each video: its sound as samples, and its pictures as features of the frozen backbone.
+"""What is kept of each video: its sound as samples, and its pictures as features of a frozen backbone or as JPEGs.
 
-Both are computed once, written as ``.npy`` files and memory-mapped, so that a window of a video is read, not the
+All are computed once, written as ``.npy`` files and memory-mapped, so that a window of a video is read, not the
 video. Used through ``mixtures`` by notebooks 02 to 05.
 """
 
@@ -13,16 +13,18 @@ import numpy as np
 import pandas as pd
 import torch
 
-from avsep_lib import files, media
+from avsep_lib import files, jpegs, media
 from avsep_lib.backbones import Backbone
 from avsep_lib.settings import Settings, StudyError
 
 SILENT_DB = -60.0
 """A video or clip whose level (root mean square) is lower counts as silent."""
+ROOM = 1.1
+"""Short side of kept pictures as a multiple of what a net sees: room for the random squares of training."""
 
 
 class VideoStore:
-    """Sound and features of the videos of an index.
+    """Sound and pictures (or their features) of the videos of an index.
 
     Parameters
     ----------
@@ -45,7 +47,7 @@ class VideoStore:
         Parameters
         ----------
         backbone : Backbone, optional
-            Computes features too when it is frozen.
+            If it is frozen, features are kept too; if it is trained, pictures are.
         progress : callable, optional
             Called with a label, the videos done and their number.
 
@@ -57,8 +59,8 @@ class VideoStore:
         for done, video_id in enumerate(self.rows):
             if not self._path(video_id, "sound").is_file():
                 self._keep(video_id, "sound", self._read_sound(video_id))
-            if backbone is not None and backbone.frozen and not self._path(video_id, "features").is_file():
-                self._keep(video_id, "features", self._compute_features(video_id, backbone))
+            if backbone is not None:
+                self._prepare_pictures(video_id, backbone)
             if progress:
                 progress("preparing videos", done + 1, len(self.rows))
 
@@ -87,9 +89,17 @@ class VideoStore:
         places = np.rint(self.picture_times_s(start) * self.settings.feature_fps - 0.5).astype(int)
         return np.array(cached[np.clip(places, 0, len(cached) - 1)])
 
-    def pictures(self, video_id: str, start: int) -> np.ndarray:
-        """Pictures of one clip, uint8 (P, S, S, 3), the square in the middle of each."""
-        return self._square(video_id, self.picture_times_s(start))
+    def pictures(self, video_id: str, start: int, crop: jpegs.Crop = jpegs.CENTRE) -> np.ndarray:
+        """Pictures of one clip, uint8 (P, S, S, 3), a square of each: from what is kept, or else from the video.
+
+        The video itself gives only the square in the middle.
+        """
+        times = self.picture_times_s(start)
+        if self._path(video_id, "pictures").is_file():
+            packed = self._load(video_id, "pictures")
+            numbers = np.rint(times * self.settings.fps).astype(int).clip(0, jpegs.count(packed) - 1)
+            return jpegs.unpack(packed, numbers, self.settings.frame_size_px, crop)
+        return self._square(video_id, times)
 
     def all_features(self, video_id: str) -> np.ndarray:
         """Every cached picture's features, float16 (P, C, h, w), ``feature_fps`` for each second."""
@@ -105,6 +115,23 @@ class VideoStore:
         remedies = "remove it from the index or set a smaller clip_samples", "remove it from the index"
         check_sound(path, sound, settings, *remedies)
         return sound
+
+    def _prepare_pictures(self, video_id: str, backbone: Backbone) -> None:
+        kind, compute = ("features", self._compute_features) if backbone.frozen else ("pictures", self._pack_pictures)
+        if not self._path(video_id, kind).is_file():
+            self._keep(video_id, kind, compute(video_id, backbone))
+
+    def _pack_pictures(self, video_id: str, backbone: Backbone) -> np.ndarray:
+        """All pictures at ``fps``, as JPEGs a little larger than a net sees them."""
+        settings, path = self.settings, self.rows[video_id].frames_path
+        times = np.arange(np.ceil(len(self.sound(video_id)) / settings.sample_rate_hz * settings.fps)) / settings.fps
+        return jpegs.pack(
+            picture
+            for part in np.array_split(times, -(-len(times) // 64))
+            for picture in media.read_frames(
+                path, part, round(ROOM * settings.frame_size_px), directory_fps=settings.fps
+            )
+        )
 
     @torch.inference_mode()
     def _compute_features(self, video_id: str, backbone: Backbone) -> np.ndarray:
@@ -126,6 +153,9 @@ class VideoStore:
             decides += [source.stat().st_size, source.stat().st_mtime_ns]
         if kind == "features":
             decides += [settings.backbone, settings.pretrained, settings.frame_size_px, settings.feature_fps]
+        if kind == "pictures":
+            decides += [settings.frame_size_px, settings.fps, ROOM]
+        if kind != "sound":
             decides += [str(row.frames_path), settings.fps] if row.frames_path != row.path else []
         digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
         return self.folder / kind / f"{digest}.npy"
@@ -142,7 +172,7 @@ class VideoStore:
                     f"{self.rows[video_id].path}: its {kind} are not prepared; call VideoStore.prepare first"
                 )
             try:
-                self._open[video_id, kind] = np.load(path, mmap_mode="r")
+                self._open[video_id, kind] = np.load(path, mmap_mode="r").view(np.ndarray)  # slices of it are cheaper
             except (ValueError, EOFError):
                 raise StudyError(f"{path}: was cut off; delete it, and it is computed again") from None
         return self._open[video_id, kind]

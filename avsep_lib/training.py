@@ -1,11 +1,13 @@
 """Training: the frame net alone, then frame net and audio net together, as Lightning modules over one ``fit``.
 
-A training is resumed from its last finished epoch wherever it was killed, and ends with the numbers it would have
-had. Used by notebooks 02 and 03.
+A training is resumed from its last saved state wherever it was killed, and ends with the numbers it would have had.
+Several processes that train together give the numbers of one, up to rounding. Used by notebooks 02 and 03.
 """
 
 import logging
-import time
+import math
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -13,24 +15,27 @@ import lightning as L
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
-from lightning.pytorch.callbacks import Callback, Checkpoint, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
-from avsep_lib import files, spectra
+from avsep_lib import parallel, spectra
+from avsep_lib.callbacks import AtomicFiles, History, Last, Settled
+from avsep_lib.mixtures import Draws
 from avsep_lib.networks import FrameClassifier, Separator, compete, load_checked, log_magnitude
 from avsep_lib.runs import Run
 from avsep_lib.settings import Settings, StudyError, to_dict
 from avsep_lib.store import VideoStore
 
-_RESUME_ANYWAY = {"out", "data_root", "workers", "device", "soft_masks", "validation_mixtures", "test_mixtures",
-                  "other_mixtures", "nmf_components"}  # fmt: skip
+_RESUME_ANYWAY = {
+    "out", "data_root", "workers", "device", "devices", "nodes", "save_every_steps", "soft_masks", "metric",
+    "validation_mixtures", "test_mixtures", "other_mixtures", "nmf_components",
+}  # fmt: skip
 """Settings that may differ between a training and its resumption."""
 _NOT_OF_THE_FRAME_NET = {
     "n_fft", "hop", "frequency_axis", "log_bins", "audio_levels", "audio_base_channels", "mask", "competing",
-    "n_sources", "different_instruments", "colour_db", "epochs", "mixtures_per_epoch", "batch_size", "optimizer",
-    "learning_rate", "decay_epochs",
+    "n_sources", "different_instruments", "augment_pictures", "colour_db", "names_first", "epochs",
+    "mixtures_per_epoch", "batch_size", "optimizer", "learning_rate", "decay_epochs",
 }  # fmt: skip
 """Settings of combined training alone."""
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its hints are no news in a notebook
@@ -43,11 +48,9 @@ class FrameTask(L.LightningModule):
         super().__init__()
         self.net, self.settings = classifier, settings
 
-    def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
-        """Cross-entropy of one batch of pictures (or of their features)."""
-        loss, _ = self._score(batch)
-        self.log("loss_train", loss, on_step=False, on_epoch=True, batch_size=len(batch[1]))
-        return loss
+    def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> dict:
+        """Cross-entropy of one batch of pictures (or of their features), and their number."""
+        return {"loss": self._score(batch)[0], "count": len(batch[1])}
 
     def validation_step(self, batch: tuple[Tensor, Tensor], number: int) -> None:
         """Cross-entropy and accuracy on pictures of videos that were not trained on."""
@@ -61,7 +64,7 @@ class FrameTask(L.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW on what is not frozen, the pretrained trunk at its own rate."""
-        return torch.optim.AdamW(_groups(self.net, self.settings, self.settings.frame_learning_rate))
+        return torch.optim.AdamW(_groups(self.net, self.settings, self.settings.frame_learning_rate), fused=True)
 
 
 class SeparationTask(L.LightningModule):
@@ -78,11 +81,9 @@ class SeparationTask(L.LightningModule):
         super().__init__()
         self.net, self.settings = separator, separator.settings
 
-    def training_step(self, batch: dict[str, Tensor], number: int) -> Tensor:
-        """Mask loss of one batch of mixtures."""
-        loss = separation_loss(self.net, batch)
-        self.log("loss_train", loss, on_step=False, on_epoch=True, batch_size=len(batch["sources"]))
-        return loss
+    def training_step(self, batch: dict[str, Tensor], number: int) -> dict:
+        """Mask loss of one batch of mixtures, and their number."""
+        return {"loss": separation_loss(self.net, batch), "count": len(batch["sources"])}
 
     def validation_step(self, batch: dict[str, Tensor], number: int) -> None:
         """Mask loss on the fixed list of validation mixtures."""
@@ -93,10 +94,10 @@ class SeparationTask(L.LightningModule):
         settings = self.settings
         groups = _groups(self.net, settings, settings.learning_rate)
         if settings.optimizer == "sgd":
-            optimizer = torch.optim.SGD(groups, momentum=0.9)
+            optimizer = torch.optim.SGD(groups, momentum=0.9, fused=True)
             schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(settings.decay_epochs), gamma=0.1)
             return {"optimizer": optimizer, "lr_scheduler": schedule}
-        optimizer = torch.optim.AdamW(groups)
+        optimizer = torch.optim.AdamW(groups, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=[group["lr"] for group in groups],
@@ -114,8 +115,8 @@ def separation_loss(separator: Separator, batch: dict[str, Tensor]) -> Tensor:
     ----------
     separator : Separator
     batch : dict
-        As the loaders of ``mixtures`` give it: ``sources`` (B, N, L), in training ``colour_db`` (B, N, 7), and
-        ``seen``, features (B, N, P, C, h, w) or pictures (B, N, P, S, S, 3).
+        As the loaders of ``mixtures`` give it: ``sources`` (B, N, L), in training ``gains`` (B, N) and ``colour_db``
+        (B, N, 7), and ``seen``, features (B, N, P, C, h, w) or pictures (B, N, P, S, S, 3).
 
     Returns
     -------
@@ -124,7 +125,7 @@ def separation_loss(separator: Separator, batch: dict[str, Tensor]) -> Tensor:
         ``clamp(log1p(mixture), 1e-3, 10)``. With ``competing``, the mean of that for independent masks, which single
         places need, and for competing ones, which players asked for together need.
     """
-    magnitudes, mixture = mix(batch["sources"], separator.settings, batch.get("colour_db"))
+    magnitudes, mixture = mix(batch["sources"], separator.settings, batch.get("colour_db"), batch.get("gains"))
     frame_net = separator.frame_net
     logits = separator(log_magnitude(mixture), frame_net(frame_net.features(batch["seen"]))).float()
     loss = mask_loss(logits, magnitudes, mixture, separator.settings.mask)
@@ -133,7 +134,9 @@ def separation_loss(separator: Separator, batch: dict[str, Tensor]) -> Tensor:
     return loss
 
 
-def mix(sources: Tensor, settings: Settings, colour_db: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def mix(
+    sources: Tensor, settings: Settings, colour_db: Tensor | None = None, gains: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Magnitudes of sources and of their mixture, on the audio net's axis.
 
     Parameters
@@ -142,6 +145,8 @@ def mix(sources: Tensor, settings: Settings, colour_db: Tensor | None = None) ->
     settings : Settings
     colour_db : Tensor, shape (B, N, 7), optional
         An equaliser for each source: its gain in dB at points evenly spaced in octaves, joined by straight lines.
+    gains : Tensor, shape (B, N), optional
+        Of each source; what they raise above full scale is clipped, as in the released code.
 
     Returns
     -------
@@ -150,7 +155,10 @@ def mix(sources: Tensor, settings: Settings, colour_db: Tensor | None = None) ->
     mixture : Tensor, shape (B, F, T)
     """
     with torch.autocast(sources.device.type, enabled=False), torch.no_grad():
-        spec = spectra.stft(sources.float() / sources.shape[1], settings.n_fft, settings.hop)  # (B, N, F, T)
+        sources = sources.float()
+        if gains is not None:
+            sources = (sources * gains.unsqueeze(-1)).clamp(-1, 1)
+        spec = spectra.stft(sources / sources.shape[1], settings.n_fft, settings.hop)  # (B, N, F, T)
         if colour_db is not None:
             spec = spec * _equaliser(colour_db, spec.shape[-2]).unsqueeze(-1)
         both = torch.cat([spec.abs(), spec.sum(1, keepdim=True).abs()], dim=1)  # the STFT of a sum is the sum of STFTs
@@ -222,25 +230,42 @@ def fit_frame_net(
     )
 
 
-def fit_separator(separator: Separator, train: DataLoader, validation: DataLoader, run: Run) -> pd.DataFrame:
-    """Train frame net and audio net together; resumes by itself. Returns the history, one row for each epoch."""
-    return fit(SeparationTask(separator), train, validation, run, run.settings.epochs, "separator")
+def fit_separator(
+    separator: Separator, train: DataLoader, validation: DataLoader, run: Run, together: bool = False
+) -> pd.DataFrame:
+    """Train frame net and audio net together; resumes by itself. Returns the history, one row for each epoch.
+
+    Where there are several GPUs (or ``devices`` asks for several processes), ``avsep train`` does the work in processes
+    of their own, and what they learned is taken over. ``together`` says that this is one of them.
+    """
+    if not together and math.prod(parallel.processes(run)) > 1:
+        subprocess.run([sys.executable, "-m", "avsep_lib.cli", "train", str(run.folder)], check=True)
+    return fit(SeparationTask(separator), train, validation, run, run.settings.epochs, "separator", together)
 
 
 def fit(
-    task: L.LightningModule, train: DataLoader, validation: DataLoader, run: Run, epochs: int, label: str
+    task: L.LightningModule,
+    train: DataLoader,
+    validation: DataLoader,
+    run: Run,
+    epochs: int,
+    label: str,
+    together: bool = False,
 ) -> pd.DataFrame:
-    """Train to the last epoch, from the last finished one if there is one; keep the weights that validate best.
+    """Train to the last epoch, from the last saved state if there is one; keep the weights that validate best.
 
     Parameters
     ----------
     task : LightningModule
         With the network to train in ``task.net``.
     train, validation : DataLoader
+        A training loader over ``mixtures.Draws`` can be resumed within an epoch, and shared out among processes.
     run : Run
     epochs : int
     label : str
         Names the checkpoints: ``<label>_last.ckpt`` and ``<label>_best.ckpt``.
+    together : bool
+        Train with the other processes of ``parallel.processes``.
 
     Returns
     -------
@@ -253,117 +278,36 @@ def fit(
         If a checkpoint is there that other settings made.
     """
     last, best = run.checkpoint(f"{label}_last.ckpt"), run.checkpoint(f"{label}_best.ckpt")
-    if last.is_file():
-        _check_settings(last, run.settings, label)
+    done = _steps_done(last, run.settings, label) if last.is_file() else 0
     history = History(run, epochs)
     keep = ModelCheckpoint(
         dirpath=best.parent, filename=best.stem, monitor="loss_validation", save_last=False,
         save_on_train_epoch_end=True, enable_version_counter=False,
     )  # fmt: skip
+    draws = train.batch_sampler if isinstance(train.batch_sampler, Draws) else None
+    options = parallel.trainer_options(run, together)
     trainer = L.Trainer(
         accelerator="gpu" if run.device == "cuda" else "cpu",
-        devices=1,
         max_epochs=epochs,
         precision="bf16-mixed" if precision(run) == "bfloat16" else "32-true",
-        callbacks=[history, Settled(run.settings), keep, Last(last)],
-        plugins=[AtomicFiles()],
+        callbacks=[history, Settled(run.settings), keep, Last(last, run.settings.save_every_steps if draws else 0)],
         logger=False,
         enable_progress_bar=False,  # one printed line per epoch reads the same in a terminal, a notebook and a log
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
+        **options | {"plugins": [AtomicFiles(), *options["plugins"]]},
     )
+    if draws:
+        draws.begin_at(done)
+        draws.share(trainer.global_rank, trainer.world_size)
     task.to(memory_format=torch.channels_last)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module="lightning")  # what it warns of is meant
         warnings.filterwarnings("ignore", category=FutureWarning, module="lightning")
         trainer.fit(task, train, validation, ckpt_path=last if last.is_file() else None, weights_only=True)
     task.load_state_dict(load_checked(best, ("state_dict",))["state_dict"])
-    return history.table()
-
-
-class History(Callback):
-    """Keeps each epoch's numbers: in the checkpoint, in ``history.csv``, and as one printed line.
-
-    An epoch of minutes prints where it is every half minute.
-    """
-
-    EVERY_S = 30
-
-    def __init__(self, run: Run, epochs: int):
-        self.run, self.epochs, self.rows = run, epochs, []
-
-    def on_train_epoch_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Start the clock of an epoch, and note the rate that it starts with."""
-        self.clock = self.spoke = time.perf_counter()
-        self.rate = trainer.optimizers[0].param_groups[-1]["lr"]
-
-    def on_train_batch_end(self, trainer: L.Trainer, task: L.LightningModule, outputs, batch, number: int) -> None:
-        """Say where a long epoch is."""
-        if time.perf_counter() - self.spoke > self.EVERY_S:
-            self.spoke = time.perf_counter()
-            print(
-                f"epoch {trainer.current_epoch + 1:3d}: {(number + 1) / trainer.num_training_batches:.0%}", flush=True
-            )
-
-    def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Add a row."""
-        numbers = {name: round(float(value), 6) for name, value in trainer.callback_metrics.items()}
-        self.rows.append({"epoch": trainer.current_epoch + 1, **numbers, "learning_rate": self.rate})
-        seconds = time.perf_counter() - self.clock
-        shown = "  ".join(f"{name} {value:.4f}" for name, value in numbers.items())
-        left = (self.epochs - trainer.current_epoch - 1) * seconds / 60
-        done = f"epoch {trainer.current_epoch + 1:3d} of {self.epochs}"
-        print(f"{done}  {shown}  {seconds:.1f} s, {left:.1f} min to go", flush=True)
-
-    def table(self) -> pd.DataFrame:
-        """All epochs so far; written to ``history.csv`` too."""
-        table = pd.DataFrame(self.rows)
-        with files.atomic(self.run.folder / "history.csv") as path:
-            table.to_csv(path, index=False)
-        return table
-
-    def state_dict(self) -> dict:
-        """Travel with the checkpoint."""
-        return {"rows": self.rows}
-
-    def load_state_dict(self, state: dict) -> None:
-        """Come back from the checkpoint."""
-        self.rows = list(state["rows"])
-
-
-class Last(Checkpoint):
-    """Saves the state of the training after each epoch, once everything of that epoch is recorded.
-
-    Lightning calls checkpoint callbacks last and in their order, so this one knows the best weights of its epoch too.
-    """
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Save."""
-        trainer.save_checkpoint(self.path, weights_only=False)
-
-
-class Settled(Callback):
-    """Puts the settings into each checkpoint."""
-
-    def __init__(self, settings: Settings):
-        self.settings = settings
-
-    def on_save_checkpoint(self, trainer: L.Trainer, task: L.LightningModule, checkpoint: dict) -> None:
-        """Add the settings."""
-        checkpoint["settings"] = to_dict(self.settings)
-
-
-class AtomicFiles(TorchCheckpointIO):
-    """Checkpoints that are either old or new, never half written."""
-
-    def save_checkpoint(self, checkpoint: dict, path: str | Path, storage_options: object = None) -> None:
-        """Write beside the target, then take its place."""
-        with files.atomic(path) as temporary:
-            super().save_checkpoint(checkpoint, temporary, storage_options)
+    return history.table() if trainer.is_global_zero else pd.DataFrame(history.rows)
 
 
 def precision(run: Run) -> str:
@@ -385,13 +329,15 @@ def _groups(net: nn.Module, settings: Settings, rate: float) -> list[dict]:
     return [{**g, "weight_decay": settings.weight_decay} for g in [*groups, {"params": rest, "lr": rate}]]
 
 
-def _check_settings(path: Path, settings: Settings, label: str) -> None:
-    """Refuse to resume what other settings began."""
-    theirs, ours = load_checked(path, ("settings",))["settings"], to_dict(settings)
+def _steps_done(path: Path, settings: Settings, label: str) -> int:
+    """Steps that a saved training has done; what other settings began is refused."""
+    saved = load_checked(path, ("settings",))
+    theirs, ours = {**to_dict(Settings()), **saved["settings"]}, to_dict(settings)  # what is newer had its default
     free = _RESUME_ANYWAY | (_NOT_OF_THE_FRAME_NET if label == "frame_net" else set())
     for name in (name for name in ours if name not in free):
-        if theirs.get(name) != ours[name]:
+        if theirs[name] != ours[name]:
             raise StudyError(
-                f"{path}: was made with {name} = {theirs.get(name)}, these settings say {ours[name]}; "
+                f"{path}: was made with {name} = {theirs[name]}, these settings say {ours[name]}; "
                 "delete the file to train afresh, or give another out folder or seed"
             )
+    return saved["global_step"]

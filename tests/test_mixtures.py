@@ -18,7 +18,7 @@ def solos(index):
 
 def batches(solos, store, settings, epoch=0):
     loader = mixtures.training_loader(Mixer(solos, store, settings), cached_features=True)
-    loader.sampler.set_epoch(epoch)
+    loader.batch_sampler.set_epoch(epoch)
     return list(loader)
 
 
@@ -50,22 +50,56 @@ def test_epochs_differ_and_can_be_returned_to(solos, store, tiny):
     first, second = batches(solos, store, tiny, 0), batches(solos, store, tiny, 1)
     assert not same(first, second)
     assert same(second, batches(solos, store, tiny, 1))
-    draws = Draws(5)
+    draws = Draws(11, 5)
     numbers = []
     for epoch in range(3):
         draws.set_epoch(epoch)
         numbers += draws
-    assert numbers == list(range(15))
+    assert (
+        np.concatenate(numbers).tolist() == list(range(30))
+        and len(draws) == 2
+        and {len(batch) for batch in numbers} == {5}
+    )
 
 
-def test_an_item_holds_the_clips_and_gains_it_was_drawn_with(solos, store, tiny):
+def test_processes_that_train_together_share_each_batch_out():
+    parts = []
+    for rank in range(3):
+        draws = Draws(24, 6)
+        draws.share(rank, 3)
+        draws.set_epoch(1)
+        parts.append(list(draws))
+        assert len(draws) == 4
+    for step, whole in zip(zip(*parts, strict=True), np.arange(24, 48).reshape(4, 6), strict=True):
+        assert np.concatenate(step).tolist() == whole.tolist()
+
+
+def test_steps_that_are_done_are_left_out():
+    draws = Draws(12, 3)
+    draws.begin_at(6)
+    drawn = []
+    for epoch in range(3):
+        draws.set_epoch(epoch)
+        drawn.append([batch[0] for batch in draws])
+        assert len(draws) == 4  # Lightning counts those that are done itself
+    assert drawn == [[], [18, 21], [24, 27, 30, 33]]
+
+
+def test_an_item_holds_the_clips_it_was_drawn_with(solos, store, tiny):
     mixer = Mixer(solos, store, tiny)
     names = list(solos.video_id[:2])
-    item = mixtures.item(store, [(names[0], 100), (names[1], 0)], True, np.array([0.5, 1.5]))
+    item = mixtures.item(store, [(names[0], 100), (names[1], 0)], True)
     assert item["sources"].shape == (2, tiny.clip_samples) and item["sources"].dtype == torch.float32
-    np.testing.assert_array_equal(item["sources"][0], store.window(names[0], 100) * np.float32(0.5))
-    np.testing.assert_array_equal(item["sources"][1], store.window(names[1], 0) * np.float32(1.5))
+    np.testing.assert_array_equal(item["sources"][0], store.window(names[0], 100))
+    np.testing.assert_array_equal(item["sources"][1], store.window(names[1], 0))
     np.testing.assert_array_equal(item["seen"][1], store.features(names[1], 0))
+    data = TrainingMixtures(mixer, True)
+    drawn = data.drawn(3)
+    assert (
+        torch.equal(data[3]["gains"], torch.from_numpy(drawn.gains))
+        and ((drawn.gains >= 0.5) & (drawn.gains <= 1.5)).all()
+    )
+    np.testing.assert_array_equal(data[3]["sources"][1], store.window(*drawn.clips[1]))
     pictures = TrainingMixtures(mixer, False)[0]
     assert pictures["seen"].dtype == torch.uint8
     assert pictures["seen"].shape == (2, tiny.frames_per_clip, tiny.frame_size_px, tiny.frame_size_px, 3)

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from avsep_lib import media
+from avsep_lib.backbones import Backbone
+from avsep_lib.jpegs import Crop
 from avsep_lib.settings import StudyError
-from avsep_lib.store import VideoStore, centre_square, level_db
+from avsep_lib.store import ROOM, VideoStore, centre_square, level_db
 
 
 @pytest.fixture
@@ -77,6 +79,24 @@ def test_pictures_are_the_middle_squares_of_the_frames(store, index, tiny):
     assert left > 0
     np.testing.assert_array_equal(pictures, frames[:, :, left : left + size])
     assert centre_square(np.zeros((2, 9, 5, 3)), 5).shape == (2, 5, 5, 3)
+
+
+def test_pictures_for_a_trained_backbone_are_kept_and_no_longer_read_from_the_video(own, index, monkeypatch):
+    (row,) = index.iloc[[0]].itertuples()
+    kept, size, expected = VideoStore(index.iloc[[0]], own), own.frame_size_px, {}
+    for start in (0, 5_000):
+        nearest = np.rint(kept.picture_times_s(start) * own.fps) / own.fps
+        expected[start] = centre_square(media.read_frames(row.path, nearest, size), size)
+    kept.prepare(Backbone("resnet18", pretrained=False))
+    assert [path.parent.name for path in files(own.data_folder)] == ["pictures", "sound"]
+    monkeypatch.setattr(media, "read_frames", None)
+    for start, squares in expected.items():
+        pictures = VideoStore(index.iloc[[0]], own).pictures(row.video_id, start)
+        assert pictures.shape == squares.shape and pictures.dtype == np.uint8
+        assert np.abs(pictures.astype(int) - squares).mean() < 3  # of 255: JPEG, and brought to size twice
+    corner = Crop(1 / ROOM, 0.0, 0.0)
+    assert kept.pictures(row.video_id, 0, corner).shape == squares.shape
+    assert not np.array_equal(kept.pictures(row.video_id, 0, corner), kept.pictures(row.video_id, 0))
 
 
 def test_a_killed_preparation_goes_on(own, index, backbone, monkeypatch):

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from avsep_lib import clips, mixtures, spectra, training
+from avsep_lib import callbacks, clips, mixtures, spectra, training
 from avsep_lib.mixtures import Mixer
 from avsep_lib.networks import FrameClassifier, FrameNet, Separator
 from avsep_lib.settings import StudyError, to_dict
@@ -121,6 +121,17 @@ def test_one_batch_is_learned_by_heart(tiny, train_mixer, mask):
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_gains_are_those_of_the_released_code(tiny):
+    """A gain for each source, what it raises above full scale is clipped, and then the mean is taken."""
+    torch.manual_seed(0)
+    sources = torch.rand(2, 2, tiny.clip_samples) * 2 - 1
+    gains = torch.tensor([[0.5, 1.5], [1.2, 1.0]])
+    changed = (sources * gains[..., None]).clamp(-1, 1)
+    assert (changed.abs() == 1).any()
+    for one, other in zip(training.mix(sources, tiny, gains=gains), training.mix(changed, tiny), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_labelled_pictures_carry_the_class_of_their_video(index, store, tiny):
@@ -241,6 +252,32 @@ def test_a_separator_goes_on_as_if_nothing_had_happened(start_run, train, tmp_pa
         with pytest.raises(MemoryError):
             train(run)
     assert_same_outcome(outcome(run, train(run), train.net, "separator"), uninterrupted)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize(("calls", "saved"), [(4, 2), (8, 6), (11, 10)])
+def test_a_separator_goes_on_within_an_epoch(start_run, train, tmp_path, monkeypatch, calls, saved, optimizer):
+    """Epochs of five steps, saved every second one: killed in the middle of the first, second and third."""
+    changes = {
+        "epochs": 3,
+        "optimizer": optimizer,
+        "decay_epochs": (1, 2),
+        "mixtures_per_epoch": 20,
+        "save_every_steps": 2,
+    }
+    whole = start_run(**changes)
+    uninterrupted = outcome(whole, train(whole), train.net, "separator")
+    run = dataclasses.replace(whole, settings=dataclasses.replace(whole.settings, out=str(tmp_path / "killed")))
+    with pytest.MonkeyPatch.context() as patch:
+        raise_after(patch, training.SeparationTask, "training_step", calls)
+        with pytest.raises(MemoryError):
+            train(run)
+    last = torch.load(run.checkpoint("separator_last.ckpt"), weights_only=True)
+    assert last["global_step"] == saved
+    steps, step = [], training.SeparationTask.training_step
+    monkeypatch.setattr(training.SeparationTask, "training_step", lambda *args: steps.append(1) or step(*args))
+    assert_same_outcome(outcome(run, train(run), train.net, "separator"), uninterrupted)
+    assert len(steps) == 15 - saved  # nothing is trained twice
 
 
 def test_a_frame_net_goes_on_as_if_nothing_had_happened(start_run, train_frame_net, tmp_path):
@@ -364,7 +401,7 @@ def test_a_checkpoint_is_written_whole_or_not_at_all(start_run, train, monkeypat
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            training.TorchCheckpointIO,
+            callbacks.TorchCheckpointIO,
             "save_checkpoint",
             lambda self, content, path, options=None: disk_that_fills(content, path),
         )
