@@ -10,8 +10,20 @@ import pytest
 import soundfile
 from PIL import Image
 
-from avsep_lib import media
-from avsep_lib.media import MediaError, probe, read_audio, read_frames, write_audio, write_video
+from avsep_lib import decoding, media
+from avsep_lib.media import (
+    MediaError,
+    audio_blocks,
+    audio_writer,
+    frames_at,
+    planes_at,
+    probe,
+    read_audio,
+    read_frames,
+    video_writer,
+    write_audio,
+    write_video,
+)
 
 
 def grey(count, height=48, width=64):
@@ -184,7 +196,98 @@ def test_odd_rates_are_raised_for_aac(tmp_path):
     assert lag_and_snr(sound, read_audio(tmp_path / "odd.mp4", 10_000))[1] > 30
 
 
+def test_blocks_of_sound_are_the_whole(video, tmp_path):
+    for path, rate in ((video, 22_050), (video, 11_025), (remuxed(video, "matroska", ("video", "audio")), 8_000)):
+        blocks = list(audio_blocks(path, rate))
+        assert len(blocks) > 50 and all(block.dtype == np.float32 and block.size for block in blocks)
+        np.testing.assert_array_equal(np.concatenate(blocks), read_audio(path, rate))
+
+
+@pytest.mark.parametrize(("promised", "kept"), [(8_000, 8_000), (6_000, 6_000), (3_000, 8_192), (0, 8_192)])
+def test_only_padding_is_cut_from_the_end(tmp_path, monkeypatch, promised, kept):
+    write_audio(tmp_path / "x.wav", np.arange(8_192) / 8_192, 8_000)
+    monkeypatch.setattr(decoding, "promised_s", lambda *of: promised / 8_000)
+    np.testing.assert_array_equal(read_audio(tmp_path / "x.wav", 8_000), np.float32(np.arange(kept) / 8_192))
+
+
+def test_sound_is_read_as_it_is_needed(video, monkeypatch):
+    seen, plain = [], decoding.decoded
+    monkeypatch.setattr(decoding, "decoded", lambda *given: (seen.append(f) or f for f in plain(*given)))
+    next(audio_blocks(video, 22_050))
+    assert len(seen) < 5
+
+
+@pytest.mark.parametrize("size", [1, 777, 10_000])
+def test_a_wav_in_blocks_is_that_of_the_whole(tmp_path, size):
+    sound = chirp(11_025, 0.5)
+    write_audio(tmp_path / "whole.wav", sound, 11_025)
+    with audio_writer(tmp_path / "new/blocks.wav", 11_025) as write:
+        for start in range(0, len(sound), size):
+            write(sound[start : start + size])
+        assert not (tmp_path / "new/blocks.wav").exists()  # all or nothing
+    assert (tmp_path / "new/blocks.wav").read_bytes() == (tmp_path / "whole.wav").read_bytes()
+
+
+@pytest.mark.parametrize("bad", [np.array([0.0, np.inf]), None])
+def test_a_failure_in_the_middle_leaves_no_wav(tmp_path, bad):
+    path = tmp_path / "x.wav"
+    path.write_bytes(b"the sound of yesterday")
+    with (
+        pytest.raises((MediaError, RuntimeError), match=r"NaN or infinity|out of ideas"),
+        audio_writer(path, 8_000) as w,
+    ):
+        w(np.zeros(5_000))
+        if bad is None:
+            raise RuntimeError("out of ideas")
+        w(bad)
+    assert [file.name for file in tmp_path.iterdir()] == ["x.wav"]
+    assert path.read_bytes() == b"the sound of yesterday"
+
+
+def test_a_film_in_blocks_is_that_of_the_whole(tmp_path):
+    sound = chirp(10_000, 2)  # a rate that is raised
+    write_video(tmp_path / "whole.mp4", grey(16), 8, sound, 10_000)
+    with video_writer(tmp_path / "blocks.mp4", 8, 10_000) as film:
+        for i, picture in enumerate(grey(16)):
+            film.show(picture)
+            for part in np.array_split(sound[i * 1_250 : (i + 1) * 1_250], 3):
+                film.play(part)
+    heard = [read_audio(tmp_path / f"{name}.mp4", 10_000) for name in ("whole", "blocks")]
+    np.testing.assert_allclose(*heard, atol=0.01)
+    frames = [read_frames(tmp_path / f"{name}.mp4", np.arange(16) / 8, 48) for name in ("whole", "blocks")]
+    np.testing.assert_array_equal(*frames)
+
+
 # Frames
+
+
+def test_frames_come_one_by_one(video, monkeypatch):
+    times = [0.1, 0.1, 0.5, 2.0, 9.0]
+    np.testing.assert_array_equal(np.stack(list(frames_at(video, times, 48))), read_frames(video, times, 48))
+    with pytest.raises(MediaError, match=r"grey\.mp4: times_s must not fall"):
+        next(frames_at(video, [1.0, 0.5], 48))
+    seen, plain = [], decoding.decoded
+    monkeypatch.setattr(decoding, "decoded", lambda *given: (seen.append(f) or f for f in plain(*given)))
+    next(frames_at(video, np.arange(0, 4, 0.1), 48))
+    assert len(seen) < 5
+
+
+@pytest.mark.parametrize("colour", [(200, 40, 60), (30, 90, 220), (255, 255, 255)])
+def test_planes_hold_the_same_picture(tmp_path, colour):
+    image = np.full((48, 65, 3), colour, np.uint8)
+    write_video(tmp_path / "x.mp4", [image] * 4, 4, None, 0)
+    (planes,) = planes_at(tmp_path / "x.mp4", [0.5], 24)
+    assert [plane.shape for plane in planes] == [(24, 34), (12, 17), (12, 17)]
+    with video_writer(tmp_path / "y.mp4", 4, channels=0) as film:
+        film.show(planes)
+    np.testing.assert_allclose(read_frames(tmp_path / "y.mp4", [0], 24)[0, 6:-6, 6:-6].mean((0, 1)), colour, atol=4)
+
+
+def test_planes_of_a_turned_video_are_upright(tmp_path):
+    path = reordered(tmp_path / "turned.mp4", rotation=-90)
+    luma, *chromas = next(planes_at(path, [0.0], 48))
+    assert luma.shape == (64, 48) and [plane.shape for plane in chromas] == [(32, 24)] * 2
+    assert luma[:24].mean() > 150 and luma[40:].mean() < 40
 
 
 def levels(path, times_s, **options):
@@ -217,8 +320,8 @@ def test_a_file_without_index_is_searched_blindly_and_rightly(tmp_path):
 
 def test_sparse_frames_decode_little(video, monkeypatch):
     seen = []
-    plain = media._decoded
-    monkeypatch.setattr(media, "_decoded", lambda *given: (seen.append(f) or f for f in plain(*given)))
+    plain = decoding.decoded
+    monkeypatch.setattr(decoding, "decoded", lambda *given: (seen.append(f) or f for f in plain(*given)))
     read_frames(video, [3.5], 48)
     assert len(seen) < 30  # of 64
 

@@ -1,0 +1,185 @@
+"""What PyAV makes of a file, piece by piece: its tracks, its sound in mono blocks, its frames in order.
+
+Damage is noted in a list of ``faults`` and skipped; FFmpeg's errors come out as a ``MediaError``. Used through
+``media`` by every module that touches a video.
+"""
+
+import math
+import warnings
+from bisect import bisect_right
+from contextlib import contextmanager, suppress
+from itertools import chain
+from pathlib import Path
+
+import av
+import numpy as np
+import soxr
+
+from avsep_lib.settings import StudyError
+
+_SOUND_GAP_S = 0.05  # a hole in the time stamps longer than this was sound once; shorter ones are rounding
+TIME_TOLERANCE_S = 0.001  # Matroska rounds time stamps to 1 ms, so frame i may stand just behind i / fps
+_REORDER_FRAMES = 4  # an index may list a key frame by its decoding time, earlier than it is shown
+_BLIND_SEEK_S = 5.0  # in a file without an index, walk as far as this rather than jump
+
+
+class MediaError(StudyError):
+    """A sound or video file that cannot be read or written; the message names it and says what to do."""
+
+
+@contextmanager
+def opened(path):
+    """The container of a file, with FFmpeg's errors told in our words."""
+    path = Path(path)
+    if not path.is_file():
+        what = "is not a file; give a video or sound file" if path.exists() else "does not exist; check the path"
+        raise MediaError(f"{path}: {what}")
+    if path.stat().st_size == 0:
+        raise MediaError(f"{path}: is empty (0 bytes); get the file again")
+    try:
+        # An absolute name never looks like a protocol ("http:..."), which FFmpeg would follow.
+        with av.open(str(path.absolute()), metadata_errors="replace") as container:
+            yield container
+    except (av.FFmpegError, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
+        message = f"{path}: is not a media file, or was cut off ({reason}); get it again"
+        raise MediaError(message) from error
+
+
+def track(container, kind):
+    """The first track of a kind that can be decoded, or None; a cover picture is no picture track."""
+    cover = av.stream.Disposition.attached_pic
+    tracks = (s for s in container.streams if s.type == kind and s.codec_context is not None)
+    return next((s for s in tracks if kind == "audio" or not s.disposition & cover), None)
+
+
+def _origin_s(container):
+    """Where the file's own clock stands at our time 0; before 0 runs only the codec's run-in."""
+    return max(0.0, (container.start_time or 0) / av.time_base)
+
+
+def duration_s(container):
+    """Length in seconds, from the packets where the header does not know it (recordings of a browser)."""
+    if container.duration:
+        return container.duration / av.time_base
+    container.seek(0)
+    packets = (packet for packet in container.demux() if packet.pts is not None)
+    ends = [float((packet.pts + (packet.duration or 0)) * packet.time_base) for packet in packets]
+    return max(0.0, max(ends, default=0.0) - _origin_s(container))
+
+
+def promised_s(container, stream):
+    """When the header says that a track ends, from our time 0."""
+    if not stream.duration:
+        return duration_s(container)
+    start_s = float((stream.start_time or 0) * stream.time_base) - _origin_s(container)
+    return max(0.0, start_s) + float(stream.duration * stream.time_base)
+
+
+def decoded(container, stream, faults):
+    """Frames of a track; what cannot be decoded is noted and skipped."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+            frames = packet.decode() if packet is not None else None
+        except av.FFmpegError as error:
+            faults.append(f"damaged ({error.strerror})")
+            continue
+        if frames is None:
+            return
+        yield from frames
+
+
+def warn(path, faults):
+    """One warning for all that was wrong with a file."""
+    if faults:
+        more = f", and {len(faults) - 1} more faults" if len(faults) > 1 else ""
+        warnings.warn(f"{path}: {faults[0]}{more}; went on with the rest", stacklevel=3)
+
+
+def sound_pieces(container, stream, faults):
+    """(rate, mono block) in order, with silence for what is missing, so that sound stays with picture."""
+    end_s, longest_s = _origin_s(container), (container.duration or 0) / av.time_base
+    for frame in decoded(container, stream, faults):
+        gap_s = 0.0 if frame.time is None else frame.time - end_s
+        if _SOUND_GAP_S < gap_s <= longest_s:  # a hole longer than the file is a broken time stamp
+            yield frame.sample_rate, np.zeros(round(gap_s * frame.sample_rate), np.float32)
+            end_s += gap_s
+        yield frame.sample_rate, _mono(frame)
+        end_s += frame.samples / frame.sample_rate
+
+
+def _mono(frame):
+    """Mean of the channels of a decoded block, float32 (n,), whatever its sample format."""
+    samples = frame.to_ndarray()  # (C, n) planar, (1, n * C) packed
+    if not frame.format.is_planar:
+        samples = samples.reshape(frame.samples, -1).T
+    mean = samples.mean(axis=0)
+    if samples.dtype.kind != "f":
+        full = 2.0 ** (8 * samples.itemsize - 1)
+        mean = (mean - full * (samples.dtype.kind == "u")) / full
+    return mean.astype(np.float32)
+
+
+def resampled(pieces, sample_rate_hz):
+    """Arrays at one rate, block by block, so that only the result is held in memory."""
+    nothing = np.zeros(0, np.float32)
+    resampler, current = None, None
+    for rate, samples in chain(pieces, [(None, nothing)]):
+        if rate != current and resampler is not None:
+            yield resampler.resample_chunk(nothing, last=True)
+        if rate != current and rate is not None:
+            resampler, current = soxr.ResampleStream(rate, sample_rate_hz, 1, dtype="float32"), rate
+        yield resampler.resample_chunk(samples) if rate is not None else nothing
+
+
+class Walk:
+    """Forward through the frames of a video, with a jump to a later key frame where that saves decoding."""
+
+    def __init__(self, container, stream, faults):
+        self.container, self.stream, self.faults = container, stream, faults
+        self.origin_s = _origin_s(container)
+        self.keys_s = _key_times_s(container, stream)
+        self.margin_s = _REORDER_FRAMES / float(stream.average_rate or 25)
+        self._start()
+
+    def _start(self, key_s=None):
+        """Decode from the key frame at or before a time; without one, from where the file stands."""
+        if key_s is not None:
+            with suppress(av.FFmpegError):
+                self.container.seek(int(key_s / self.stream.time_base), stream=self.stream)
+        self.frames = decoded(self.container, self.stream, self.faults)
+        self.shown, self.coming = None, next(self.frames, None)
+
+    def to(self, time_s):
+        """The frame shown at a time that is not before the one asked for last; None if there is no frame."""
+        clock_s = time_s + self.origin_s + TIME_TOLERANCE_S
+        key_s = self._key_before(clock_s)
+        if self.coming is not None and key_s > _clock_s(self.coming):
+            self._start(key_s)
+            if self.coming is None or _clock_s(self.coming) > clock_s:  # the index is wrong: walk all the way
+                self.keys_s = [-math.inf]
+                self._start(0.0)
+        while self.coming is not None and _clock_s(self.coming) <= clock_s:
+            self.shown, self.coming = self.coming, next(self.frames, None)
+        return self.shown if self.shown is not None else self.coming
+
+    def _key_before(self, clock_s):
+        """Time of a key frame that surely comes before a time."""
+        if not self.keys_s:
+            return clock_s - _BLIND_SEEK_S
+        return self.keys_s[max(0, bisect_right(self.keys_s, clock_s - self.margin_s) - 1)]
+
+
+def _key_times_s(container, stream):
+    """Clock times of the key frames; empty where the index is not at hand at once (Matroska, MPEG-TS)."""
+    entries = stream.index_entries
+    if not len(entries) or entries[-1].timestamp * stream.time_base < duration_s(container) / 2:
+        return []
+    return [float(entry.timestamp * stream.time_base) for entry in entries if entry.is_keyframe]
+
+
+def _clock_s(frame):
+    """When a frame is shown, on the file's own clock."""
+    return frame.time if frame.time is not None else 0.0
