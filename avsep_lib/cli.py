@@ -49,14 +49,14 @@ def _separate(options: argparse.Namespace) -> None:
     separator = networks.load_separator(options.checkpoint or default)
     out = options.out or Path("out") / options.video.stem
     separation = duets.separate_video(
-        separator, options.video, options.players, options.instruments, progress=runs.Progress()
+        separator, options.video, options.players, options.instruments, progress=runs.Progress(), out=out
     )
     for player in separation.players:
         where = f"{player.left:4.0%} to {player.right:4.0%} of the width"
         sure = "" if math.isnan(player.confidence) else f" ({player.confidence:.0%} sure)"
         print(f"{where}: {player.instrument}{sure}")
     picture = plots.save_picture(plots.duet_panel(separation, separator.settings), out / "players.png")
-    for path in [*duets.write_tracks(separation, out), *duets.write_videos(separation, out), picture]:
+    for path in [*separation.tracks, *duets.write_videos(separation, out), picture]:
         print(path)
 
 

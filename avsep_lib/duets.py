@@ -1,12 +1,17 @@
 """Duets: a video with several players in; a track, a mask and a sound map for each player out.
 
-Players are expected side by side, left to right. Used by notebook 05 and ``avsep separate``.
+A video is gone through twice, so that it may be of any length: first its pictures are looked at, then its sound is
+separated block by block. Players are expected side by side, left to right. Used by notebook 05 and ``avsep separate``.
 """
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +19,16 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from avsep_lib import baselines, evaluation, media, rendered, spectra
+from avsep_lib import baselines, evaluation, files, media, rendered, spectra
 from avsep_lib.networks import Separator
 from avsep_lib.settings import Settings, StudyError
 from avsep_lib.store import check_sound, grid_times_s
 
 _NARROWEST = 0.25  # of a player's strip, as a share of an even division of the picture
 _DIMMED = 0.3  # brightness of the players that are not heard
+_PICTURES = 2  # that go through the frame net at a time: more are slower on a CPU, for want of cache
+_BLACK = 16, 128, 128  # of luma and both chromas
+_DIM = {black: np.rint(black + _DIMMED * (np.arange(256) - black)).astype(np.uint8) for black in set(_BLACK)}
 
 
 @dataclass(frozen=True)
@@ -43,10 +51,13 @@ class Separation:
     Attributes
     ----------
     path : Path
+        The video, which holds the mixture.
     players : list of Player
         N, from left to right.
-    mixture : float32 array, shape (L,)
-    estimates : float32 array, shape (N, L)
+    tracks : list of Path
+        N WAV files, the sound of each player.
+    samples : int
+        Their length L.
     sound_map : float32 array, shape (h, w)
         Energy of the sound of each place, averaged over the video.
     owner_map : float32 array, shape (N, h, w)
@@ -54,35 +65,65 @@ class Separation:
     frame : uint8 array, shape (H, W, 3)
         The picture in the middle of the video.
     sample_rate_hz : int
+    folder : TemporaryDirectory, optional
+        Holds the tracks as long as the separation is in use, where no other folder was asked for.
     """
 
     path: Path
     players: list[Player]
-    mixture: np.ndarray
-    estimates: np.ndarray
+    tracks: list[Path]
+    samples: int
     sound_map: np.ndarray
     owner_map: np.ndarray
     frame: np.ndarray
     sample_rate_hz: int
+    folder: tempfile.TemporaryDirectory | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def mixture(self) -> np.ndarray:
+        """The sound of the video, float32 (L,), read from it each time."""
+        return media.read_audio(self.path, self.sample_rate_hz)
+
+    @property
+    def estimates(self) -> np.ndarray:
+        """The tracks, float32 (N, L), read from their files each time."""
+        return np.stack([media.read_audio(track, self.sample_rate_hz) for track in self.tracks])
+
+    def excerpt(self, seconds: float = 60.0) -> tuple[float, np.ndarray]:
+        """The middle of the mixture and of the tracks, for what cannot show hours.
+
+        Returns
+        -------
+        start_s : float
+            0 where the video is no longer than ``seconds``.
+        waves : float32 array, shape (1 + N, L')
+            The mixture first.
+        """
+        length = min(round(seconds * self.sample_rate_hz), self.samples)
+        start = (self.samples - length) // 2
+        waves = [_stretch(path, self.sample_rate_hz, start, length) for path in (self.path, *self.tracks)]
+        return start / self.sample_rate_hz, np.stack(waves)
 
 
 @dataclass(frozen=True)
 class Watched:
-    """A video's sound, and what the frame net saw in its pictures.
+    """What the nets saw in the pictures of a video.
 
     Attributes
     ----------
-    mixture : float32 array, shape (L,)
-    features : Tensor, shape (P, C, h, w)
+    samples : int
+        Length L of the video's sound.
     looks : Tensor, shape (P, K, h, w)
         The query of every place of every picture.
+    named : Tensor, shape (K, h, w)
+        The largest value over the pictures of the classifier's own queries, by which a strip is named.
     times_s : float array, shape (P,)
     settings : Settings
     """
 
-    mixture: np.ndarray
-    features: Tensor
+    samples: int
     looks: Tensor
+    named: Tensor
     times_s: np.ndarray
     settings: Settings
 
@@ -94,28 +135,30 @@ class Watched:
 
 
 @torch.inference_mode()
-def look_and_listen(
-    separator: Separator, path: str | Path, progress: Callable[[str, int, int], None] | None = None
-) -> Watched:
-    """Read a video's sound and look at its pictures, ``feature_fps`` of them for each second, a few at a time.
+def look(separator: Separator, path: str | Path, progress: Callable[[str, int, int], None] | None = None) -> Watched:
+    """Look at a video's pictures, ``feature_fps`` of them for each second, a few at a time.
 
     Raises
     ------
     StudyError
         If the video is missing, broken, without sound, silent or too short.
     """
-    settings = separator.settings
-    mixture = media.read_audio(path, settings.sample_rate_hz)
-    check_sound(path, mixture, settings, "give a longer video", "there is nothing to separate")
-    times = grid_times_s(len(mixture), settings)
-    device, parts = separator.synthesizer.bias.device, []
-    for start in range(0, len(times), 16):
-        frames = media.read_frames(path, times[start : start + 16], settings.frame_size_px)
-        parts.append(separator.frame_net.features(torch.from_numpy(frames).to(device)))
+    settings, device = separator.settings, separator.synthesizer.bias.device
+    samples = _checked_samples(path, settings)
+    times = grid_times_s(samples, settings)
+    looks, named = [], torch.zeros((), device=device)  # queries are above 0
+    frames = media.frames_at(path, times, settings.frame_size_px)
+    while part := list(itertools.islice(frames, _PICTURES)):
+        pictures = torch.from_numpy(np.stack(part)).to(device)
+        features = separator.frame_net.features(pictures)
+        looks += separator.frame_net.pixel_queries(features)
+        own = separator.classifier.frame_net
+        if own.backbone is not separator.frame_net.backbone:  # trained on, together with the sound
+            features = own.features(pictures)
+        named = torch.maximum(named, own.pixel_queries(features).amax(0))
         if progress:
-            progress("looking", min(start + 16, len(times)), len(times))
-    features = torch.cat(parts)
-    return Watched(mixture, features, separator.frame_net.pixel_queries(features), times, settings)
+            progress("looking", len(looks), len(times))
+    return Watched(samples, torch.stack(looks), named, times, settings)
 
 
 def separate_video(
@@ -124,8 +167,9 @@ def separate_video(
     n_players: int = 2,
     instruments: Sequence[str] = (),
     progress: Callable[[str, int, int], None] | None = None,
+    out: str | Path | None = None,
 ) -> Separation:
-    """Find the players of a video and give each their own track.
+    """Find the players of a video and give each their own track, a WAV file ``<number>_<instrument>.wav``.
 
     Parameters
     ----------
@@ -138,6 +182,8 @@ def separate_video(
         Their names, in any order; empty to find out. A name counts for one player.
     progress : callable, optional
         Called with a label, what is done and how much there is.
+    out : str or Path, optional
+        Folder for the tracks; by default a temporary one, which goes with the separation.
 
     Returns
     -------
@@ -146,21 +192,43 @@ def separate_video(
     Raises
     ------
     StudyError
-        If the video is missing, broken, without sound, silent or too short, or an instrument is not known.
+        If the video is missing, broken, without sound, silent or too short, or an instrument is not known. No track
+        is written then.
     """
-    seen = look_and_listen(separator, path, progress)
-    players = find_players(separator, seen.features, n_players, instruments)
-    estimates = separator.separate_queries(seen.mixture, lambda start: strip_queries(seen.looks_near(start), players))
-    energy, owners = sound_maps(separator, seen, players)
-    middle_s = len(seen.mixture) / separator.sample_rate_hz / 2
-    frame = media.read_frames(path, [middle_s], separator.settings.frame_size_px)[0]
-    return Separation(Path(path), players, seen.mixture, estimates, energy, owners, frame, separator.sample_rate_hz)
+    seen = look(separator, path, progress)
+    players = find_players(separator, seen.named, n_players, instruments)
+    folder = tempfile.TemporaryDirectory(prefix="avsep-") if out is None else None
+    tracks = _track_paths(players, folder.name if folder else out)
+    _separate_sound(separator, path, seen, players, tracks, progress)
+    rate = separator.sample_rate_hz
+    energy, owners = sound_maps(separator, seen, players, media.audio_blocks(path, rate))
+    frame = media.read_frames(path, [seen.samples / rate / 2], separator.settings.frame_size_px)[0]
+    return Separation(Path(path), players, tracks, seen.samples, energy, owners, frame, rate, folder)
+
+
+def _separate_sound(
+    separator: Separator,
+    path: str | Path,
+    seen: Watched,
+    players: Sequence[Player],
+    tracks: Sequence[Path],
+    progress: Callable[[str, int, int], None] | None,
+) -> None:
+    """Write the track of each player as the sound comes; all of them appear at the end."""
+    blocks = media.audio_blocks(path, separator.sample_rate_hz)
+    done = 0
+    with ExitStack() as stack:
+        writers = [stack.enter_context(media.audio_writer(track, separator.sample_rate_hz)) for track in tracks]
+        for estimates in separator.stream(blocks, lambda start: strip_queries(seen.looks_near(start), players)):
+            for write, estimate in zip(writers, estimates, strict=True):
+                write(estimate)
+            done += estimates.shape[1]
+            if progress:
+                progress("separating", done, seen.samples)
 
 
 @torch.inference_mode()
-def find_players(
-    separator: Separator, features: Tensor, n_players: int, instruments: Sequence[str] = ()
-) -> list[Player]:
+def find_players(separator: Separator, named: Tensor, n_players: int, instruments: Sequence[str] = ()) -> list[Player]:
     """Divide the picture into strips side by side so that each shows one instrument most clearly.
 
     A separator that names no instruments has it divided evenly: its players are called ``player``, with a confidence
@@ -170,7 +238,8 @@ def find_players(
     ----------
     separator : Separator
         Its classifier names what a strip shows.
-    features : Tensor, shape (P, C, h, w)
+    named : Tensor, shape (K, h, w)
+        The largest value over the pictures of the classifier's queries; see :class:`Watched`.
     n_players : int
     instruments : sequence of str
         Names that must appear; empty to find out.
@@ -194,15 +263,15 @@ def find_players(
                 raise StudyError(
                     f"instrument {name!r} is not known; this checkpoint knows {', '.join(separator.instruments)}"
                 )
-    width = features.shape[-1]
+    width = named.shape[-1]
     if not 1 <= n_players <= width // 2:
         raise StudyError(f"{n_players} players do not fit side by side into this picture; ask for 1 to {width // 2}")
     if not separator.instruments:
         return [Player("player", math.nan, n / n_players, (n + 1) / n_players) for n in range(n_players)]
     best: tuple[float, list[Player]] | None = None
-    named = {strip: _name_strip(separator, features, *strip) for strip in itertools.combinations(range(width + 1), 2)}
+    names = {strip: _name_strip(separator, named, *strip) for strip in itertools.combinations(range(width + 1), 2)}
     for cuts in _cuts(width, n_players):
-        scores = torch.stack([named[strip] for strip in itertools.pairwise(cuts)])  # (N, classes), log probabilities
+        scores = torch.stack([names[strip] for strip in itertools.pairwise(cuts)])  # (N, classes), log probabilities
         for chosen in _assignments(separator, scores, instruments):
             total = float(sum(scores[n, c] for n, c in enumerate(chosen)))
             if best is None or total > best[0] + 1e-6:
@@ -222,7 +291,9 @@ def strip_queries(looks: Tensor, players: Sequence[Player]) -> Tensor:
 
 
 @torch.inference_mode()
-def sound_maps(separator: Separator, seen: Watched, players: Sequence[Player]) -> tuple[np.ndarray, np.ndarray]:
+def sound_maps(
+    separator: Separator, seen: Watched, players: Sequence[Player], blocks: Iterable[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
     """Who sounds where: the energy of the sound of each place, and whose sound it is like.
 
     Parameters
@@ -230,6 +301,8 @@ def sound_maps(separator: Separator, seen: Watched, players: Sequence[Player]) -
     separator : Separator
     seen : Watched
     players : sequence of Player
+    blocks : iterable of float32 arrays, shape (n,)
+        The mixture, of which every whole clip is heard.
 
     Returns
     -------
@@ -243,24 +316,53 @@ def sound_maps(separator: Separator, seen: Watched, players: Sequence[Player]) -
     ----------
     Zhao et al., The Sound of Pixels, ECCV 2018, section 4.4 (sound energy and clustering of pixels).
     """
-    settings, mixture = separator.settings, seen.mixture
-    energies, distances = [], []
-    for start in range(0, len(mixture) - settings.clip_samples + 1, settings.clip_samples):
-        wave = torch.from_numpy(mixture[start : start + settings.clip_samples])
-        spec = spectra.stft(wave.to(seen.looks.device), settings.n_fft, settings.hop)
+    settings = separator.settings
+    energy, distances, count = 0.0, 0.0, 0
+    for start, wave in _clips(blocks, settings.clip_samples):
+        spec = spectra.stft(torch.from_numpy(wave).to(seen.looks.device), settings.n_fft, settings.hop)
+        magnitude, weights = (
+            spectra.warp(spec.abs(), settings.frequency_axis, settings.log_bins),
+            _weights(spec, settings),
+        )
         looks = seen.looks_near(start)
         places = looks.amax(0).flatten(1).T  # (P, K, h, w) -> (h w, K)
         asked = strip_queries(looks, players)
-        masks = separator.masks(spec[None], torch.cat([places, asked])[None], alone=True)[0]
+        masks = separator.predict(magnitude[None], torch.cat([places, asked])[None], alone=True)[0]
         heard, wanted = masks.split([len(places), len(players)])
-        power = spec.abs().square()
-        energies.append((heard.square() * power).mean(dim=(-2, -1)))
-        apart = torch.stack([((heard - mask).square() * power).sum(dim=(-2, -1)) for mask in wanted])
-        distances.append(apart / power.sum().clamp_min(1e-12))
+        energy += _let_through(heard, *weights) / spec.numel()
+        apart = torch.stack([_let_through(heard - mask, *weights) for mask in wanted])
+        distances += apart / spec.abs().square().sum().clamp_min(1e-12)
+        count += 1
     shape = looks.shape[-2:]
-    energy = torch.stack(energies).mean(0).reshape(shape)
-    owners = (-20 * torch.stack(distances).mean(0)).softmax(0).reshape(len(players), *shape)
-    return energy.cpu().numpy(), owners.cpu().numpy()
+    owners = (-20 * distances / count).softmax(0).reshape(len(players), *shape)
+    return (energy / count).reshape(shape).cpu().numpy(), owners.cpu().numpy()
+
+
+def _weights(spec: Tensor, settings: Settings) -> tuple[Tensor, Tensor]:
+    """What :func:`_let_through` needs of a mixture (F, T): weights (F', T) of the squares of a mask on the audio net's
+    axis, and (F' - 1, T) of the products of neighbours.
+
+    A bin of the linear axis lies between two rows of the log axis, so its mask squared is a sum of these.
+    """
+    power, bins = spec.abs().square(), settings.bins
+    share = spectra.unwarp(torch.eye(bins, device=power.device), settings.frequency_axis, len(power))  # (F, F')
+    return share.square().T @ power, 2 * (share[:, 1:] * share[:, :-1]).T @ power
+
+
+def _let_through(masks: Tensor, squares: Tensor, neighbours: Tensor) -> Tensor:
+    """Energy of a mixture under each of the masks (M, F', T), (M,): as if unwarped, at a quarter of the size."""
+    alone = masks.square().flatten(1) @ squares.flatten()
+    return alone + (masks[:, 1:] * masks[:, :-1]).flatten(1) @ neighbours.flatten()
+
+
+def _clips(blocks: Iterable[np.ndarray], length: int) -> Iterator[tuple[int, np.ndarray]]:
+    """(start, samples) of every whole clip, one behind the other, of sound that comes in blocks."""
+    held, start = np.zeros(0, np.float32), 0
+    for block in blocks:
+        held = np.concatenate([held, block])
+        while len(held) >= length:
+            yield start, held[:length]
+            held, start = held[length:], start + length
 
 
 def ask_places(separator: Separator, path: str | Path, places: Sequence[tuple[float, float]]) -> np.ndarray:
@@ -278,7 +380,7 @@ def ask_places(separator: Separator, path: str | Path, places: Sequence[tuple[fl
     -------
     float32 array, shape (places, L)
     """
-    seen = look_and_listen(separator, path)
+    seen = look(separator, path)
 
     def queries(start: int) -> Tensor:
         looks = seen.looks_near(start).amax(0)  # (P, K, h, w) -> (K, h, w)
@@ -287,7 +389,7 @@ def ask_places(separator: Separator, path: str | Path, places: Sequence[tuple[fl
             [looks[:, min(int(y * height), height - 1), min(int(x * width), width - 1)] for x, y in places]
         )
 
-    return separator.separate_queries(seen.mixture, queries, alone=True)
+    return separator.separate_queries(media.read_audio(path, separator.sample_rate_hz), queries, alone=True)
 
 
 def score_duets(separator: Separator, duets: pd.DataFrame, progress: Callable | None = None) -> pd.DataFrame:
@@ -311,7 +413,7 @@ def score_duets(separator: Separator, duets: pd.DataFrame, progress: Callable | 
     for number, duet in enumerate(duets.itertuples()):
         separation = separate_video(separator, duet.path)
         tracks, boxes = rendered.read_truth(duet.path, separator.sample_rate_hz)
-        length = min(tracks.shape[-1], len(separation.mixture))
+        length = min(tracks.shape[-1], separation.samples)
         true.append(tracks[:, :length])
         methods["mixture"].append(baselines.mixture_as_estimate(true[-1]))
         methods["separator"].append(separation.estimates[:, :length])
@@ -340,40 +442,82 @@ def points_at(separation: Separation, boxes: np.ndarray) -> list[bool]:
 
 
 def write_tracks(separation: Separation, out: str | Path) -> list[Path]:
-    """One WAV for each player: ``<number>_<instrument>.wav``."""
-    paths = []
-    for n, (player, estimate) in enumerate(zip(separation.players, separation.estimates, strict=True), start=1):
-        paths.append(Path(out) / f"{n}_{player.instrument}.wav")
-        media.write_audio(paths[-1], estimate, separation.sample_rate_hz)
+    """Copy the WAV of each player to a folder: ``<number>_<instrument>.wav``."""
+    paths = _track_paths(separation.players, out)
+    for track, path in zip(separation.tracks, paths, strict=True):
+        with files.atomic(path) as temporary:
+            shutil.copyfile(track, temporary)
     return paths
 
 
 def write_videos(separation: Separation, out: str | Path, fps: float = 12.0, height_px: int = 360) -> list[Path]:
-    """One MP4 for each player: only their sound, the others dimmed."""
-    paths = []
-    for n, (player, estimate) in enumerate(zip(separation.players, separation.estimates, strict=True), start=1):
-        paths.append(Path(out) / f"{n}_{player.instrument}.mp4")
-        frames = _dimmed_frames(separation, player, fps, height_px)
-        media.write_video(paths[-1], frames, fps, estimate, separation.sample_rate_hz)
+    """One MP4 for each player: only their sound, the others dimmed; never larger than the video itself.
+
+    The video is walked through once for all, and each player's is encoded in a thread of its own.
+    """
+    info = media.probe(separation.path)
+    short_side_px = min(height_px, info.height_px, info.width_px)
+    paths = [path.with_suffix(".mp4") for path in _track_paths(separation.players, out)]
+    rate = separation.sample_rate_hz
+    times = np.arange(0, separation.samples / rate, 1 / fps)
+    with ExitStack() as stack:
+        films = [stack.enter_context(media.video_writer(path, fps, rate)) for path in paths]
+        sounds = [media.audio_blocks(track, rate) for track in separation.tracks]
+        threads = stack.enter_context(ThreadPoolExecutor(len(films)))
+
+        def add(film: media.Film, sound: Iterator[np.ndarray], picture: tuple[np.ndarray, ...], end_s: float) -> None:
+            film.show(picture)
+            while film.samples < end_s * film.rate and (block := next(sound, None)) is not None:
+                film.play(block)
+
+        ends_s = [*times[1:], math.inf]
+        for end_s, planes in zip(ends_s, media.planes_at(separation.path, times, short_side_px), strict=True):
+            dark = [np.take(_DIM[black], plane) for black, plane in zip(_BLACK, planes, strict=True)]
+            pictures = [_lit(planes, dark, player) for player in separation.players]
+            list(threads.map(add, films, sounds, pictures, itertools.repeat(end_s)))
     return paths
 
 
-def _dimmed_frames(separation: Separation, player: Player, fps: float, height_px: int) -> Iterator[np.ndarray]:
-    """Frames of the video with everything dark but one player's strip."""
-    times = np.arange(0, len(separation.mixture) / separation.sample_rate_hz, 1 / fps)
-    light = None
-    for start in range(0, len(times), 32):
-        for frame in media.read_frames(separation.path, times[start : start + 32], height_px):
-            if light is None:
-                columns = np.arange(frame.shape[1]) / frame.shape[1]
-                inside = (columns >= player.left) & (columns < player.right)
-                light = np.where(inside, 1.0, _DIMMED).astype(np.float32)[None, :, None]
-            yield (frame * light).astype(np.uint8)
+def _lit(planes: Sequence[np.ndarray], dark: Sequence[np.ndarray], player: Player) -> tuple[np.ndarray, ...]:
+    """A picture (luma, chromas) with everything dark but one player's strip."""
+    lit = []
+    for bright, plane in zip(planes, dark, strict=True):
+        width = plane.shape[1]
+        strip = slice(math.ceil(player.left * width), math.ceil(player.right * width))
+        lit.append(plane.copy())
+        lit[-1][:, strip] = bright[:, strip]
+    return tuple(lit)
 
 
-def _name_strip(separator: Separator, features: Tensor, left: int, right: int) -> Tensor:
-    """Log probability of each class for the columns ``left`` to ``right``."""
-    return separator.classifier(features[..., left:right].float()).log_softmax(-1)
+def _track_paths(players: Sequence[Player], folder: str | Path) -> list[Path]:
+    """Where the tracks of players lie in a folder."""
+    return [Path(folder) / f"{n}_{player.instrument}.wav" for n, player in enumerate(players, start=1)]
+
+
+def _stretch(path: Path, sample_rate_hz: int, start: int, length: int) -> np.ndarray:
+    """A part of a file's sound, float32 (length,); the rest is let go as it comes."""
+    parts, place = [], 0
+    for block in media.audio_blocks(path, sample_rate_hz):
+        parts.append(block[max(start - place, 0) : max(start + length - place, 0)])
+        place += len(block)
+        if place >= start + length:
+            break
+    return np.concatenate(parts)
+
+
+def _checked_samples(path: str | Path, settings: Settings) -> int:
+    """Length of a video's sound, heard once through; one that is too short or silent is refused."""
+    samples, total = 0, 0.0
+    for block in media.audio_blocks(path, settings.sample_rate_hz):
+        samples += len(block)
+        total += float(np.square(block, dtype=np.float64).sum())
+    check_sound(path, samples, total / samples, settings, "give a longer video", "there is nothing to separate")
+    return samples
+
+
+def _name_strip(separator: Separator, named: Tensor, left: int, right: int) -> Tensor:
+    """Log probability of each class for the columns ``left`` to ``right``: what the classifier says of such a clip."""
+    return separator.classifier.linear(named[..., left:right].amax(dim=(-2, -1))).log_softmax(-1)
 
 
 def _cuts(width: int, n_players: int) -> Iterator[tuple[int, ...]]:

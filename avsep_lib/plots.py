@@ -461,7 +461,8 @@ def duet_panel(separation: Separation, settings: Settings, true_boxes: np.ndarra
     -----
     Top: the strips of the players, the energy of the sound of each place, and whose sound each place has, in the
     players' colours and bright where there is energy. Middle: the mixture and each track, on one scale. Bottom: the
-    share of each track in the mixture. Frequencies are on the log axis.
+    share of each track in the mixture. Frequencies are on the log axis. Of a video of more than a minute, the minute in
+    its middle is drawn.
     """
     count = len(separation.players)
     columns = max(3, count + 1)
@@ -469,7 +470,7 @@ def duet_panel(separation: Separation, settings: Settings, true_boxes: np.ndarra
     figure = Picture(figsize=(WIDTH * columns / 3, 4.6), layout="constrained")
     grid = figure.add_gridspec(3, columns, height_ratios=[1.1, 1, 1])
     _draw_places(separation, [figure.add_subplot(grid[0, column]) for column in range(3)], colours, true_boxes)
-    waves = np.concatenate([separation.mixture[None], separation.estimates])
+    start_s, waves = separation.excerpt()
     magnitude = np.abs(_log_magnitudes(waves, settings))
     loudest = float(magnitude[0].max())
     top = figure.add_subplot(grid[1, 0])
@@ -484,6 +485,9 @@ def duet_panel(separation: Separation, settings: Settings, true_boxes: np.ndarra
         mask(share, settings, "log", shares[-1], "its share of the mixture", bar=False)
         for ax in (tracks[-1], shares[-1]):
             ax.title.set_color(colour)
+    for image in (ax.images[0] for ax in (top, *tracks, *shares)):
+        left, right, *rows = image.get_extent()
+        image.set_extent((left + start_s, right + start_s, *rows))
     _outer_labels([top, *tracks], last=False)
     _outer_labels(shares, last=True, first=False)  # as in the row above
     _keys(figure.add_subplot(grid[2, 0]), top.images[0], shares[0].images[0])

@@ -113,7 +113,7 @@ class VideoStore:
         settings, path = self.settings, self.rows[video_id].path
         sound = media.read_audio(path, settings.sample_rate_hz)
         remedies = "remove it from the index or set a smaller clip_samples", "remove it from the index"
-        check_sound(path, sound, settings, *remedies)
+        check_sound(path, len(sound), np.mean(np.square(sound, dtype=np.float64)), settings, *remedies)
         return sound
 
     def _prepare_pictures(self, video_id: str, backbone: Backbone) -> None:
@@ -184,15 +184,17 @@ def grid_times_s(samples: int, settings: Settings) -> np.ndarray:
     return (np.arange(max(int(seconds * rate), 1)) + 0.5) / rate
 
 
-def check_sound(path: str | Path, sound: np.ndarray, settings: Settings, if_short: str, if_silent: str) -> None:
+def check_sound(
+    path: str | Path, samples: int, mean_square: float, settings: Settings, if_short: str, if_silent: str
+) -> None:
     """Refuse sound that is shorter than a clip or silent, by the name of its video and with what to do about it."""
-    if len(sound) < settings.clip_samples:
+    if samples < settings.clip_samples:
         raise StudyError(
-            f"{path}: its sound lasts {len(sound) / settings.sample_rate_hz:.2f} s, shorter than a clip of "
+            f"{path}: its sound lasts {samples / settings.sample_rate_hz:.2f} s, shorter than a clip of "
             f"{settings.clip_s:.2f} s; {if_short}"
         )
-    if level_db(sound) < SILENT_DB:
-        raise StudyError(f"{path}: is silent ({level_db(sound):.0f} dB); {if_silent}")
+    if _decibels(mean_square) < SILENT_DB:
+        raise StudyError(f"{path}: is silent ({_decibels(mean_square):.0f} dB); {if_silent}")
 
 
 def centre_square(frames: np.ndarray, size_px: int) -> np.ndarray:
@@ -203,4 +205,8 @@ def centre_square(frames: np.ndarray, size_px: int) -> np.ndarray:
 
 def level_db(sound: np.ndarray) -> float:
     """Level (root mean square) of samples, in dB below full scale."""
-    return float(10 * np.log10(np.mean(np.square(sound, dtype=np.float64)) + 1e-20))
+    return _decibels(np.mean(np.square(sound, dtype=np.float64)))
+
+
+def _decibels(mean_square: float) -> float:
+    return float(10 * np.log10(mean_square + 1e-20))

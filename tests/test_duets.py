@@ -1,16 +1,18 @@
 """Each player of a video is found, gets their own track and their own places, and a bad video is named."""
 
 import dataclasses
+import gc
 import itertools
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from avsep_lib import clips, duets, media, rendered
+from avsep_lib import clips, duets, media, rendered, spectra
 from avsep_lib.duets import Player, Separation, Watched
-from avsep_lib.networks import Separator
+from avsep_lib.networks import Backbone, FrameClassifier, FrameNet, Separator
 from avsep_lib.settings import StudyError
 
 RATE_HZ = 11_025
@@ -37,16 +39,18 @@ def wave(seconds=2.0, level=0.3):
     return level * np.sin(np.arange(int(seconds * RATE_HZ)) / 7).astype(np.float32)
 
 
-def made(path, players, sound_map=None, owner_map=None, estimates=None):
-    """A separation by hand."""
+def made(path, players, sound_map=None, owner_map=None):
+    """A separation by hand, whose tracks lie beside the video."""
     count = len(players)
-    estimates = np.stack([wave(level=0.1 * (n + 1)) for n in range(count)]) if estimates is None else estimates
+    tracks = [path.with_name(f"{path.stem}_{n}.wav") for n in range(count)]
+    for n, track in enumerate(tracks):
+        media.write_audio(track, wave(level=0.1 * (n + 1)), RATE_HZ)
     shape = (2, 4)
     return Separation(
         path,
         players,
-        estimates.sum(0),
-        estimates,
+        tracks,
+        len(wave()),
         np.ones(shape, np.float32) if sound_map is None else sound_map,
         np.full((count, *shape), 1 / count, np.float32) if owner_map is None else owner_map,
         np.zeros((64, 128, 3), np.uint8),
@@ -59,6 +63,7 @@ def made(path, players, sound_map=None, owner_map=None, estimates=None):
 
 def test_every_player_gets_a_track_as_long_as_the_video(separation, separator, duet, tiny):
     sound = media.read_audio(duet.path, tiny.sample_rate_hz)
+    assert separation.samples == len(sound)
     np.testing.assert_array_equal(separation.mixture, sound)
     assert separation.estimates.shape == (2, len(sound)) and separation.estimates.dtype == np.float32
     assert separation.sample_rate_hz == tiny.sample_rate_hz
@@ -148,6 +153,89 @@ def test_a_bad_video_is_named_in_one_line(separator, tmp_path, kind, words):
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
+def test_tracks_are_written_where_they_are_wanted(separator, duet, separation, tmp_path):
+    out = tmp_path / "new/out"
+    kept = duets.separate_video(separator, duet.path, out=out)
+    names = [f"{n}_{player.instrument}.wav" for n, player in enumerate(kept.players, start=1)]
+    assert kept.tracks == [out / name for name in names] and sorted(path.name for path in out.iterdir()) == names
+    np.testing.assert_array_equal(kept.estimates, separation.estimates)
+
+
+def test_without_a_folder_the_tracks_go_with_the_separation(separator, duet):
+    temporary = duets.separate_video(separator, duet.path)
+    folder = temporary.tracks[0].parent
+    assert all(track.is_file() for track in temporary.tracks)
+    del temporary
+    gc.collect()
+    assert not folder.exists()
+
+
+def test_a_failure_in_the_middle_leaves_no_track(separator, duet, tmp_path, monkeypatch):
+    plain = separator.stream
+
+    def failing(*given):
+        pieces = plain(*given)
+        yield next(pieces)
+        raise RuntimeError("out of ideas")
+
+    monkeypatch.setattr(separator, "stream", failing)
+    with pytest.raises(RuntimeError, match="out of ideas"):
+        duets.separate_video(separator, duet.path, out=tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_pictures_are_let_go_as_they_come(separator, duet, monkeypatch):
+    pictures, most, plain = [], [], media.frames_at
+
+    class Picture(np.ndarray):
+        """Unlike a plain array, it can be watched."""
+
+    def watched_frames(*given):
+        for picture in plain(*given):
+            most.append(sum(before() is not None for before in pictures))
+            own = picture.copy().view(Picture)
+            pictures.append(weakref.ref(own))
+            yield own
+
+    many = Separator(dataclasses.replace(separator.settings, feature_fps=4.0), separator.instruments).eval()
+    monkeypatch.setattr(media, "frames_at", watched_frames)
+    seen = duets.look(many, duet.path)
+    assert len(pictures) == len(seen.looks) == 16 and max(most) <= 4
+
+
+def test_strips_are_named_as_the_classifier_names_a_clip_of_them(separator, duet):
+    seen = duets.look(separator, duet.path)
+    frames = media.read_frames(duet.path, seen.times_s, separator.settings.frame_size_px)
+    with torch.inference_mode():
+        features = separator.frame_net.features(torch.from_numpy(frames))
+        torch.testing.assert_close(seen.looks, separator.frame_net.pixel_queries(features))
+        expected = separator.classifier(features[..., 1:3]).log_softmax(-1)
+        torch.testing.assert_close(duets._name_strip(separator, seen.named, 1, 3), expected)
+
+
+def test_a_trained_trunk_does_not_name(tiny, duet):
+    """Combined training moves its own trunk; names come from the one that learned them."""
+    settings = dataclasses.replace(tiny, backbone="resnet18", pretrained=False)
+    separator = Separator(settings, tiny.instruments).eval()
+    trunk = Backbone("resnet18", pretrained=False)
+    separator.start_from(FrameClassifier(FrameNet(trunk, tiny.channels), len(tiny.instruments)))
+    named = duets.look(separator, duet.path).named
+    with torch.no_grad():
+        separator.frame_net.backbone.body[0].weight.zero_()
+    torch.testing.assert_close(duets.look(separator, duet.path).named, named)
+
+
+def test_an_excerpt_is_the_middle(separation):
+    start_s, waves = separation.excerpt(1.0)
+    start = round(start_s * separation.sample_rate_hz)
+    assert waves.shape == (3, 11_025) and start == (separation.samples - 11_025) // 2
+    whole = np.concatenate([separation.mixture[None], separation.estimates])
+    np.testing.assert_array_equal(waves, whole[:, start : start + 11_025])
+    start_s, waves = separation.excerpt(60.0)
+    assert start_s == 0
+    np.testing.assert_array_equal(waves, whole)
+
+
 # Who plays where
 
 
@@ -155,18 +243,18 @@ NAMES = ["cello", "flute", "tuba"]
 
 
 def painted(*names, height=2):
-    """Features (P, C, h, w) of a picture whose columns each show one instrument, or nothing."""
-    features = torch.zeros(3, len(NAMES), height, len(names))
+    """Queries (K, h, w) of a picture whose columns each show one instrument, or nothing."""
+    queries = torch.zeros(len(NAMES), height, len(names))
     for column, name in enumerate(names):
         if name:
-            features[:, NAMES.index(name), :, column] = 1.0
-    return features
+            queries[NAMES.index(name), :, column] = 1.0
+    return queries
 
 
 @pytest.fixture
 def sees():
-    """A separator whose classifier reads painted features."""
-    return SimpleNamespace(instruments=NAMES, classifier=lambda features: 8 * features.mean(dim=(0, 2, 3)))
+    """A separator whose classifier reads painted queries."""
+    return SimpleNamespace(instruments=NAMES, classifier=SimpleNamespace(linear=lambda query: 8 * query))
 
 
 @pytest.mark.parametrize("widths", [(5, 5), (3, 7), (7, 3), (2, 8), (4, 3, 3), (2, 4, 4)])
@@ -209,7 +297,7 @@ def test_the_query_of_a_strip_is_its_maximum_by_hand():
 
 
 def watched(looks, tiny, seconds=3.0):
-    return Watched(wave(seconds), torch.zeros(len(looks), 1), looks, np.arange(len(looks)) + 0.5, tiny)
+    return Watched(len(wave(seconds)), looks, looks.amax(0), np.arange(len(looks)) + 0.5, tiny)
 
 
 def test_a_window_looks_at_the_pictures_nearest_to_it(tiny):
@@ -227,17 +315,35 @@ def test_sound_lies_where_the_places_let_it_pass(tiny):
     looks = torch.zeros(3, 1, 2, 4)
     looks[..., :2] = 1.0
 
-    def masks(spec, queries, alone):
+    def predict(magnitude, queries, alone):
         assert alone  # places are no rivals of each other
-        return queries[..., 0, None, None].expand(-1, -1, *spec.shape[-2:])
+        return queries[..., 0, None, None].expand(-1, -1, *magnitude.shape[-2:])
 
     players = [Player("flute", 1.0, 0.0, 0.5), Player("tuba", 1.0, 0.5, 1.0)]
-    energy, owners = duets.sound_maps(SimpleNamespace(settings=tiny, masks=masks), watched(looks, tiny), players)
+    net = SimpleNamespace(settings=tiny, predict=predict)
+    energy, owners = duets.sound_maps(net, watched(looks, tiny), players, [wave(3.0)])
     assert energy.shape == (2, 4) and owners.shape == (2, 2, 4)
     assert (energy[:, :2] > 0).all() and (energy[:, 2:] == 0).all()
     np.testing.assert_allclose(energy[:, :2], energy[0, 0], rtol=1e-5)
     np.testing.assert_allclose(owners.sum(0), 1, atol=1e-6)
     assert (owners[0, :, :2] > 0.99).all() and (owners[1, :, 2:] > 0.99).all()
+
+
+def test_sound_maps_do_not_depend_on_the_blocks_and_equal_those_of_the_linear_axis(separator, duet, separation):
+    seen, sound = duets.look(separator, duet.path), separation.mixture
+    energy, owners = duets.sound_maps(separator, seen, separation.players, np.array_split(sound, 50))
+    np.testing.assert_allclose(energy, separation.sound_map, rtol=1e-4)
+    np.testing.assert_allclose(owners, separation.owner_map, atol=1e-4)
+    settings, by_hand = separator.settings, []
+    for start in range(0, len(sound) - settings.clip_samples + 1, settings.clip_samples):
+        spec = spectra.stft(
+            torch.from_numpy(sound[start : start + settings.clip_samples]), settings.n_fft, settings.hop
+        )
+        places = seen.looks_near(start).amax(0).flatten(1).T
+        with torch.inference_mode():
+            masks = separator.masks(spec[None], places[None], alone=True)[0]
+        by_hand.append((masks.square() * spec.abs().square()).mean(dim=(-2, -1)).reshape(energy.shape))
+    np.testing.assert_allclose(energy, torch.stack(by_hand).mean(0), rtol=1e-4)
 
 
 def test_places_get_the_answers_they_ask_for(separator, duet, separation):
@@ -252,7 +358,7 @@ def test_a_place_is_counted_from_the_upper_left(separator, duet, monkeypatch):
     asked = []
     monkeypatch.setattr(separator, "separate_queries", lambda mixture, queries, alone: asked.append(queries(0)))
     duets.ask_places(separator, duet.path, [(0.0, 0.99), (0.99, 0.0)])
-    looks = duets.look_and_listen(separator, duet.path).looks_near(0).amax(0)
+    looks = duets.look(separator, duet.path).looks_near(0).amax(0)
     torch.testing.assert_close(asked[0], torch.stack([looks[:, -1, 0], looks[:, 0, -1]]))
 
 
@@ -297,8 +403,9 @@ def test_the_true_tracks_are_those_of_the_players_in_their_order(separator, inde
 
 
 def _with(separation, estimates):
-    fields = {**vars(separation), "estimates": estimates}
-    return Separation(**fields)
+    for track, estimate in zip(separation.tracks, estimates, strict=True):
+        media.write_audio(track, estimate, separation.sample_rate_hz)
+    return separation
 
 
 # Files

@@ -6,7 +6,7 @@ import pytest
 import torch
 from matplotlib.colors import to_rgb
 
-from avsep_lib import duets, plots, runs, spectra
+from avsep_lib import duets, media, plots, runs, spectra
 from avsep_lib.settings import INSTRUMENTS, from_parameters
 
 
@@ -169,8 +169,11 @@ def test_duet_panel_draws_every_player(settings, tmp_path, count):
     rng = np.random.default_rng(0)
     players = [duets.Player(name, 0.9, n / count, (n + 1) / count) for n, name in enumerate(INSTRUMENTS[:count])]
     estimates = rng.normal(size=(count, 20_000)).astype(np.float32)
+    paths = [tmp_path / f"{n}.wav" for n in range(count + 1)]
+    for path, sound in zip(paths, [estimates.sum(0), *estimates], strict=True):
+        media.write_audio(path, sound, settings.sample_rate_hz)
     separation = duets.Separation(
-        tmp_path / "a.mp4", players, estimates.sum(0), estimates, rng.random((7, 12)).astype(np.float32),
+        paths[0], players, paths[1:], 20_000, rng.random((7, 12)).astype(np.float32),
         np.full((count, 7, 12), 1 / count, np.float32), np.zeros((96, 170, 3), np.uint8), settings.sample_rate_hz,
     )  # fmt: skip
     figure = drawn(plots.duet_panel(separation, settings, np.array([[0.1, 0.1, 0.4, 0.9]])))
@@ -179,6 +182,19 @@ def test_duet_panel_draws_every_player(settings, tmp_path, count):
     assert [title for title in titles if title.startswith("track")] == [
         f"track: {plots.readable(player.instrument)}" for player in players
     ]
+
+
+def test_duet_panel_draws_the_middle_minute_of_a_long_video(settings, tmp_path):
+    samples = 70 * settings.sample_rate_hz
+    media.write_audio(tmp_path / "a.wav", np.random.default_rng(0).normal(size=samples), settings.sample_rate_hz)
+    separation = duets.Separation(
+        tmp_path / "a.wav", [duets.Player("tuba", 0.9, 0.0, 1.0)], [tmp_path / "a.wav"], samples, np.ones((2, 4)),
+        np.ones((1, 2, 4)), np.zeros((96, 170, 3), np.uint8), settings.sample_rate_hz,
+    )  # fmt: skip
+    panels = [ax for ax in plots.duet_panel(separation, settings).axes if ax.get_xlabel() == "time (s)"]
+    assert panels
+    for ax in panels:
+        assert ax.get_xlim() == pytest.approx((5, 65), abs=0.1)
 
 
 def test_gallery_counts_and_boxes_can_be_drawn():
