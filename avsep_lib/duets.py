@@ -26,7 +26,10 @@ from avsep_lib.store import check_sound, grid_times_s
 
 _NARROWEST = 0.25  # of a player's strip, as a share of an even division of the picture
 _DIMMED = 0.3  # brightness of the players that are not heard
-_PICTURES = 2  # that go through the frame net at a time: more are slower on a CPU, for want of cache
+_PICTURES = {
+    "cpu": 2,
+    "cuda": 32,
+}  # that go through the frame net at a time: more are slower on a CPU, for want of cache
 _BLACK = 16, 128, 128  # of luma and both chromas
 _DIM = {black: np.rint(black + _DIMMED * (np.arange(256) - black)).astype(np.uint8) for black in set(_BLACK)}
 
@@ -148,7 +151,7 @@ def look(separator: Separator, path: str | Path, progress: Callable[[str, int, i
     times = grid_times_s(samples, settings)
     looks, named = [], torch.zeros((), device=device)  # queries are above 0
     frames = media.frames_at(path, times, settings.frame_size_px)
-    while part := list(itertools.islice(frames, _PICTURES)):
+    while part := list(itertools.islice(frames, _PICTURES[device.type])):
         pictures = torch.from_numpy(np.stack(part)).to(device)
         features = separator.frame_net.features(pictures)
         looks += separator.frame_net.pixel_queries(features)
@@ -320,10 +323,8 @@ def sound_maps(
     energy, distances, count = 0.0, 0.0, 0
     for start, wave in _clips(blocks, settings.clip_samples):
         spec = spectra.stft(torch.from_numpy(wave).to(seen.looks.device), settings.n_fft, settings.hop)
-        magnitude, weights = (
-            spectra.warp(spec.abs(), settings.frequency_axis, settings.log_bins),
-            _weights(spec, settings),
-        )
+        magnitude = spectra.warp(spec.abs(), settings.frequency_axis, settings.log_bins)
+        weights = _weights(spec, settings)
         looks = seen.looks_near(start)
         places = looks.amax(0).flatten(1).T  # (P, K, h, w) -> (h w, K)
         asked = strip_queries(looks, players)
