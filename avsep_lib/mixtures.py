@@ -121,7 +121,8 @@ class TrainingMixtures(Dataset):
 
     An item is a dictionary: ``sources`` float32 (N, L); ``seen``, the cached features float16 (N, P, C, h, w) or, for
     a backbone that is trained, the pictures uint8 (N, P, S, S, 3); and what is done to each sound on the device:
-    ``gains`` (N,), and ``colour_db`` (N, 7), points of a random equaliser, which lets one performer sound like many.
+    ``gains`` (N,), and with the setting ``colour_db`` the points of a random equaliser (N, 7), which lets one performer
+    sound like many.
     """
 
     def __init__(self, mixer: Mixer, cached_features: bool):
@@ -130,7 +131,9 @@ class TrainingMixtures(Dataset):
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         """Mixture ``number``: a function of the seed and of the number alone."""
         drawn = self.drawn(number)
-        changes = {"gains": torch.from_numpy(drawn.gains), "colour_db": torch.from_numpy(drawn.colour_db)}
+        changes = {"gains": torch.from_numpy(drawn.gains)}
+        if self.mixer.settings.colour_db:
+            changes["colour_db"] = torch.from_numpy(drawn.colour_db)
         return item(self.mixer.store, drawn.clips, self.cached, drawn.crops) | changes
 
     def drawn(self, number: int) -> Drawn:

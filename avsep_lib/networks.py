@@ -238,7 +238,7 @@ class Separator(nn.Module):
         They are unwarped before they are cut, as in the released code, so that cut masks are zeros and ones here too.
         """
         axis, bins = self.settings.frequency_axis, mixture_spec.shape[-2]
-        magnitude = spectra.warp(mixture_spec.abs(), axis, self.settings.log_bins)
+        magnitude = spectra.warp(spectra.magnitude(mixture_spec), axis, self.settings.log_bins)
         return self._cut(spectra.unwarp(self._soft(magnitude, queries, alone), axis, bins))
 
     def _soft(self, magnitude: Tensor, queries: Tensor, alone: bool) -> Tensor:

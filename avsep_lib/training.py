@@ -161,8 +161,8 @@ def mix(
         spec = spectra.stft(sources / sources.shape[1], settings.n_fft, settings.hop)  # (B, N, F, T)
         if colour_db is not None:
             spec = spec * _equaliser(colour_db, spec.shape[-2]).unsqueeze(-1)
-        both = torch.cat([spec.abs(), spec.sum(1, keepdim=True).abs()], dim=1)  # the STFT of a sum is the sum of STFTs
-        both = spectra.warp(both, settings.frequency_axis, settings.log_bins)
+        every = torch.cat([spec, spec.sum(1, keepdim=True)], dim=1)  # the STFT of a sum is the sum of STFTs
+        both = spectra.warp(spectra.magnitude(every), settings.frequency_axis, settings.log_bins)
         return both[:, :-1], both[:, -1]
 
 
