@@ -10,7 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
+from torchvision.io import ImageReadMode, decode_jpeg
+from torchvision.transforms.v2.functional import InterpolationMode, resize
 
 _QUALITY = 90
 _WORD = 8  # bytes of an int64
@@ -76,17 +80,17 @@ def unpack(packed: np.ndarray, numbers: Sequence[int], size_px: int, crop: Crop 
     uint8 array, shape (P, S, S, 3)
     """
     places = packed[_WORD : _WORD * (count(packed) + 2)].view(np.int64)
-    squares = []
-    for number in numbers:
-        with Image.open(io.BytesIO(packed[places[number] : places[number + 1]])) as image:
-            squares.append(np.asarray(_square(image, size_px, crop)))
-    return np.stack(squares)
+    files = [torch.from_numpy(packed[places[number] : places[number + 1]].copy()) for number in numbers]
+    squares = [_square(decode_jpeg(file, ImageReadMode.RGB), size_px, crop) for file in files]
+    return torch.stack([square.permute(1, 2, 0) for square in squares]).numpy()  # (3, S, S) -> (S, S, 3), as it lies
 
 
-def _square(image: Image.Image, size_px: int, crop: Crop) -> Image.Image:
-    side = round(crop.side * min(image.size))
-    left, top = int(crop.x * (image.width - side)), int(crop.y * (image.height - side))
-    square = image.crop((left, top, left + side, top + side))
+def _square(picture: Tensor, size_px: int, crop: Crop) -> Tensor:
+    """A square of a picture, uint8 (3, H, W) -> (3, S, S)."""
+    height, width = picture.shape[1:]
+    side = round(crop.side * min(height, width))
+    left, top = int(crop.x * (width - side)), int(crop.y * (height - side))
+    square = picture[:, top : top + side, left : left + side]
     if side != size_px:
-        square = square.resize((size_px, size_px), Image.Resampling.BICUBIC)
-    return square.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if crop.mirrored else square
+        square = resize(square, [size_px, size_px], InterpolationMode.BICUBIC, antialias=True)
+    return square.flip(-1) if crop.mirrored else square

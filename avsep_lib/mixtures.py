@@ -4,7 +4,8 @@ A training mixture is a function of the seed and its number alone, whatever the 
 interrupted; validation and test mixtures stand in a fixed, seeded list. Used by notebooks 01, 03 and 04.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,6 +136,13 @@ class TrainingMixtures(Dataset):
         if self.mixer.settings.colour_db:
             changes["colour_db"] = torch.from_numpy(drawn.colour_db)
         return item(self.mixer.store, drawn.clips, self.cached, drawn.crops) | changes
+
+    def __getitems__(self, numbers: Sequence[int]) -> list[dict[str, Tensor]]:
+        """Several mixtures; their JPEGs are decoded by as many threads as torch uses, which is one in a loading process."""
+        if self.cached:
+            return [self[number] for number in numbers]
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            return list(pool.map(self.__getitem__, numbers))
 
     def drawn(self, number: int) -> Drawn:
         """Clips, gains, equalisers and squares of mixture ``number``."""

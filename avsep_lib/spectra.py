@@ -48,7 +48,7 @@ def stft(wave: Tensor, n_fft: int, hop: int) -> Tensor:
 
 def magnitude(spec: Tensor) -> Tensor:
     """Magnitude of a spectrogram (..., F, T): what ``abs`` gives, four times faster on a CPU, for values of sound."""
-    return (spec.real.square() + spec.imag.square()).sqrt()
+    return torch.addcmul(spec.real.square(), spec.imag, spec.imag).sqrt_()
 
 
 def istft(spec: Tensor, n_fft: int, hop: int, length: int) -> Tensor:
@@ -203,5 +203,6 @@ def _resample_rows(values: Tensor, rows: Tensor) -> Tensor:
     last = values.shape[-2] - 1
     places = ((rows.to(values.dtype) + 1) / 2 * last).clamp(0, last)  # rounded as grid_sample rounds them
     below = places.long().clamp_max(last - 1)
+    values = values.contiguous()  # that of torch.stft is not, and rows are read faster
     share = (places - below).unsqueeze(-1)  # (F',) -> (F', 1)
     return torch.lerp(values.index_select(-2, below), values.index_select(-2, below + 1), share)

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -35,9 +36,13 @@ class VideoStore:
 
     def __init__(self, index: pd.DataFrame, settings: Settings):
         self.settings = settings
-        self.rows = {row.video_id: row for row in index.itertuples()}
+        self.rows = {row["video_id"]: SimpleNamespace(**row) for row in index.to_dict("records")}
         self.folder = settings.data_folder / "store"
         self._open: dict[tuple[str, str], np.ndarray] = {}
+
+    def __getstate__(self) -> dict:
+        """For a loading process that is spawned: it opens the files itself."""
+        return {**self.__dict__, "_open": {}}
 
     def prepare(
         self, backbone: Backbone | None = None, progress: Callable[[str, int, int], None] | None = None
@@ -125,13 +130,8 @@ class VideoStore:
         """All pictures at ``fps``, as JPEGs a little larger than a net sees them."""
         settings, path = self.settings, self.rows[video_id].frames_path
         times = np.arange(np.ceil(len(self.sound(video_id)) / settings.sample_rate_hz * settings.fps)) / settings.fps
-        return jpegs.pack(
-            picture
-            for part in np.array_split(times, -(-len(times) // 64))
-            for picture in media.read_frames(
-                path, part, round(ROOM * settings.frame_size_px), directory_fps=settings.fps
-            )
-        )
+        room_px = round(ROOM * settings.frame_size_px)
+        return jpegs.pack(media.frames_at(path, times, room_px, directory_fps=settings.fps))
 
     @torch.inference_mode()
     def _compute_features(self, video_id: str, backbone: Backbone) -> np.ndarray:

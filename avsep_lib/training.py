@@ -161,9 +161,8 @@ def mix(
         spec = spectra.stft(sources / sources.shape[1], settings.n_fft, settings.hop)  # (B, N, F, T)
         if colour_db is not None:
             spec = spec * _equaliser(colour_db, spec.shape[-2]).unsqueeze(-1)
-        every = torch.cat([spec, spec.sum(1, keepdim=True)], dim=1)  # the STFT of a sum is the sum of STFTs
-        both = spectra.warp(spectra.magnitude(every), settings.frequency_axis, settings.log_bins)
-        return both[:, :-1], both[:, -1]
+        both = spec, sum(spec.unbind(1))  # the STFT of a sum is the sum of STFTs
+        return tuple(spectra.warp(spectra.magnitude(s), settings.frequency_axis, settings.log_bins) for s in both)
 
 
 def _equaliser(colour_db: Tensor, bins: int) -> Tensor:

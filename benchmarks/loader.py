@@ -58,12 +58,12 @@ class AsReleased(Dataset):
 
     def clip(self, row, rng):
         settings = self.settings
-        sound, rate = soundfile.read(row.path, dtype="float32")  # the whole file, whatever is needed of it
+        sound, rate = soundfile.read(row["path"], dtype="float32")  # the whole file, whatever is needed of it
         start = rng.integers(len(sound) - settings.clip_samples)
         window = np.clip(sound[start : start + settings.clip_samples] * rng.uniform(0.5, 1.5), -1, 1)
         middle = int((start + settings.clip_samples / 2) / rate * settings.fps)
-        numbers = np.clip(middle + np.array([-1, 0, 1]) * settings.frame_spacing, 0, row.n_frames - 1)
-        files = [Path(row.frames_path) / f"{number + 1:06d}.jpg" for number in numbers]
+        numbers = np.clip(middle + np.array([-1, 0, 1]) * settings.frame_spacing, 0, row["n_frames"] - 1)
+        files = [Path(row["frames_path"]) / f"{number + 1:06d}.jpg" for number in numbers]
         return window, torch.stack([self.look(Image.open(file).convert("RGB")) for file in files])
 
     def stft(self, sound):
@@ -87,7 +87,6 @@ def per_second(batches, batch_size: int, seconds: float, then=None) -> float:
 def main() -> None:
     """Measure and report."""
     options = measure.arguments("loader", ABOUT)
-    torch.set_num_threads(1)  # a worker for each core
     minutes, seconds, turns = (3, 6.0, 3) if not options.quick else (0.25, 0.3, 1)
     with tempfile.TemporaryDirectory() as folder:
         listed = made_up.solos(Path(folder), 4, int(60 * minutes))
@@ -97,7 +96,7 @@ def main() -> None:
         kept.prepare(Backbone("resnet18", pretrained=False))
         kept.prepare(Backbone("efficientnet_lite0", pretrained=False).eval())
         loaders = {
-            "as released, two workers": DataLoader(AsReleased(list(index.itertuples()), settings), 16, num_workers=2)
+            "as released, two workers": DataLoader(AsReleased(index.to_dict("records"), settings), 16, num_workers=2)
         }
         for (what, cached), workers in itertools.product({"JPEGs": False, "cached features": True}.items(), (0, 2)):
             mixer = mixtures.Mixer(index, kept, settings)

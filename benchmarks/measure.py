@@ -10,6 +10,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
@@ -21,12 +22,14 @@ from avsep_lib.settings import PROJECT_ROOT
 RESULTS = PROJECT_ROOT / "results" / "benchmarks"
 
 
-def arguments(name: str, about: str) -> argparse.Namespace:
-    """Options that every benchmark has."""
+def arguments(name: str, about: str, **switches: str) -> argparse.Namespace:
+    """Options that every benchmark has, and switches of its own with a word on each."""
     parser = argparse.ArgumentParser(prog=f"python benchmarks/{name}.py", description=about)
     parser.add_argument("--quick", action="store_true", help="small: does it run? the numbers mean nothing")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where the nets compute (cpu)")
     parser.add_argument("--out", type=Path, default=RESULTS / f"{name}.json", help="JSON file to write")
+    for switch, meaning in switches.items():
+        parser.add_argument(f"--{switch}", action="store_true", help=meaning)
     return parser.parse_args()
 
 
@@ -59,8 +62,8 @@ def with_ratios(table: pd.DataFrame) -> pd.DataFrame:
 
 def in_own_process(call: Callable, *arguments: object) -> tuple[object, float]:
     """What ``call(*arguments)`` returns in a fresh process, and that process's peak memory in MiB."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_with_peak, (call, arguments))
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:  # unlike a Pool's, it may have children
+        return pool.submit(_with_peak, call, arguments).result()
 
 
 def _with_peak(call: Callable, arguments: tuple) -> tuple[object, float]:

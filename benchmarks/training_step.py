@@ -36,7 +36,7 @@ def paper(quick: bool, backbone: str = "resnet18", **changes: object) -> Setting
     """Settings of the published networks, or of small ones."""
     small = {"audio_base_channels": 8, "audio_levels": 4, "channels": 8, "log_bins": 64, "clip_samples": 16_383,
              "frame_size_px": 64} if quick else {}  # fmt: skip
-    given = {"backbone": backbone, "pretrained": False, "batch_size": 2, "names_first": False, **small, **changes}
+    given = {"backbone": backbone, "pretrained": False, "batch_size": 2, "workers": 0, **small, **changes}
     return from_parameters("server", **given)
 
 
@@ -107,10 +107,10 @@ def plain_optimizer(separator: Separator, settings: Settings) -> torch.optim.Opt
     return torch.optim.SGD(learning, settings.learning_rate, momentum=0.9, weight_decay=1e-4, foreach=False)
 
 
-def row(name: str, options: dict, quick: bool, seconds: float) -> dict[str, float]:
-    """Median seconds of a step of one row, in this process."""
+def row(options: dict, quick: bool, seconds: float, batch_size: int = 2) -> float:
+    """Median seconds of a step of one row, in this process; at least two steps, the first of which is not timed."""
     plain, precision = options.get("plain", False), options.get("precision", "float32")
-    settings = paper(quick, options.get("backbone", "resnet18"))
+    settings = paper(quick, options.get("backbone", "resnet18"), batch_size=batch_size)
     separator = separator_of(settings)
     batch = batch_of(settings, separator.frame_net.backbone.frozen)
     if plain:
@@ -119,7 +119,7 @@ def row(name: str, options: dict, quick: bool, seconds: float) -> dict[str, floa
         separator = separator.to(memory_format=torch.channels_last)
         optimizer = training.SeparationTask(separator).configure_optimizers()["optimizer"]
     taken: list[float] = []
-    while not taken or (sum(taken) < seconds and len(taken) < 1_000):
+    while len(taken) < 2 or sum(taken) < seconds:
         began = time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
             loss = plain_loss(separator, batch) if plain else training.separation_loss(separator, batch)
@@ -127,7 +127,7 @@ def row(name: str, options: dict, quick: bool, seconds: float) -> dict[str, floa
         loss.backward()
         optimizer.step()
         taken.append(time.perf_counter() - began)
-    return {"seconds": float(np.median(taken[1:] or taken))}
+    return float(np.median(taken[1:]))
 
 
 def main() -> None:
@@ -137,9 +137,9 @@ def main() -> None:
     found: dict[str, list] = {}
     for _ in range(turns):
         for name, how in ROWS.items():
-            found.setdefault(name, []).append(measure.in_own_process(row, name, how, options.quick, seconds))
+            found.setdefault(name, []).append(measure.in_own_process(row, how, options.quick, seconds))
     rows = {
-        name: {"seconds": np.median([a["seconds"] for a, _ in runs]), "peak MiB": max(peak for _, peak in runs)}
+        name: {"seconds": np.median([taken for taken, _ in runs]), "peak MiB": max(peak for _, peak in runs)}
         for name, runs in found.items()
     }
     table = measure.with_ratios(pd.DataFrame(rows).T)

@@ -1,6 +1,7 @@
 """What is kept of a video is what the video holds, a killed preparation goes on, and a bad video is named."""
 
 import dataclasses
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -90,6 +91,7 @@ def test_pictures_for_a_trained_backbone_are_kept_and_no_longer_read_from_the_vi
     kept.prepare(Backbone("resnet18", pretrained=False))
     assert [path.parent.name for path in files(own.data_folder)] == ["pictures", "sound"]
     monkeypatch.setattr(media, "read_frames", None)
+    monkeypatch.setattr(media, "frames_at", None)
     for start, squares in expected.items():
         pictures = VideoStore(index.iloc[[0]], own).pictures(row.video_id, start)
         assert pictures.shape == squares.shape and pictures.dtype == np.uint8
@@ -115,6 +117,14 @@ def test_a_killed_preparation_goes_on(own, index, backbone, monkeypatch):
     assert seen[-1] == ("preparing videos", 4, 4)
     assert all(path.stat().st_mtime_ns == then for path, then in kept.items())
     assert all(len(again.all_features(name)) and len(again.sound(name)) for name in few.video_id)
+
+
+def test_a_store_travels_to_another_process_without_what_it_has_open(store, index):
+    name = index.video_id[0]
+    sound = store.sound(name)
+    travelled = pickle.dumps(store)
+    assert len(travelled) < 20_000 < sound.nbytes
+    np.testing.assert_array_equal(pickle.loads(travelled).sound(name), sound)
 
 
 def test_a_video_that_changed_is_prepared_again(own, index, tmp_path):
