@@ -138,7 +138,7 @@ class TrainingMixtures(Dataset):
         return item(self.mixer.store, drawn.clips, self.cached, drawn.crops) | changes
 
     def __getitems__(self, numbers: Sequence[int]) -> list[dict[str, Tensor]]:
-        """Several mixtures; their JPEGs are decoded by as many threads as torch uses, which is one in a loading process."""
+        """Several mixtures; JPEGs are decoded by as many threads as torch uses, which is one in a loading process."""
         if self.cached:
             return [self[number] for number in numbers]
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:

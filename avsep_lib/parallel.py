@@ -40,9 +40,7 @@ def processes(run: Run) -> tuple[int, int]:
     else:
         devices, nodes = settings.devices or found, settings.nodes
     if run.device == "cuda" and devices > found:
-        raise StudyError(
-            f"devices {devices} is more than the {found} GPUs of this host; set it to {found} or fewer"
-        )
+        raise StudyError(f"devices {devices} is more than the {found} GPUs of this host; set it to {found} or fewer")
     if settings.batch_size % (devices * nodes):
         raise StudyError(
             f"batch_size {settings.batch_size} cannot be shared out evenly among {devices * nodes} processes; "

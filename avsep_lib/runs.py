@@ -174,9 +174,7 @@ def reopen(folder: str | Path, **changed: object) -> Run:
     try:
         saved = json.loads((folder / "settings.json").read_text())
     except (OSError, ValueError):
-        raise StudyError(
-            f"{folder}: is no run, it has no settings.json; give results/<preset>/<run>"
-        ) from None
+        raise StudyError(f"{folder}: is no run, it has no settings.json; give results/<preset>/<run>") from None
     settings = from_parameters(**{**saved, "out": str(folder.parents[2]), **changed})
     run = Run(settings, folder.name, choose_device(settings.device))
     if run.folder != folder:
