@@ -324,7 +324,7 @@ step, count = training.SeparationTask.training_step, []
 
 def mortal(self, batch, number):
     count.append(number)
-    if len(count) == 4:
+    if len(count) == 8:
         os.kill(os.getpid(), signal.SIGKILL)
     return step(self, batch, number)
 
@@ -334,14 +334,15 @@ training.fit_separator(net, mixtures.training_loader(mixers[0], True), validatio
 
 
 def test_a_process_killed_in_training_is_taken_over_by_the_next(start_run, train, store, tmp_path):
-    whole = start_run(epochs=3)
+    """Killed in the eighth of fifteen steps, the third of its epoch; the sixth was the last that was saved."""
+    whole = start_run(epochs=3, mixtures_per_epoch=20, save_every_steps=2)
     uninterrupted = outcome(whole, train(whole), train.net, "separator")
     settings = dataclasses.replace(whole.settings, out=str(tmp_path / "killed"))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     child = subprocess.run([sys.executable, "-c", KILLED, json.dumps(to_dict(settings))], env=environment)
     assert child.returncode == -signal.SIGKILL
     run = dataclasses.replace(whole, settings=settings)
-    assert run.checkpoint("separator_last.ckpt").is_file()
+    assert torch.load(run.checkpoint("separator_last.ckpt"), weights_only=True)["global_step"] == 6
     assert_same_outcome(outcome(run, train(run), train.net, "separator"), uninterrupted)
 
 
