@@ -33,7 +33,10 @@ class History(Callback):
     def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Learn how to ask the other processes; start the clock of an epoch that is resumed in its middle."""
         self.clock = self.spoke = time.perf_counter()
-        self.mean_of_all = lambda value: trainer.strategy.reduce(torch.as_tensor(value), reduce_op="mean")
+        device = trainer.strategy.root_device  # where the processes can reach it
+        self.mean_of_all = lambda value: trainer.strategy.reduce(
+            torch.as_tensor(value, dtype=torch.float64, device=device), reduce_op="mean"
+        )
 
     def on_train_epoch_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Start the clock of an epoch, and note the rate that it starts with."""

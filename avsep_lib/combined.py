@@ -7,6 +7,7 @@ start on several hosts.
 from pathlib import Path
 
 import pandas as pd
+from torch.utils.data import DataLoader
 
 from avsep_lib import backbones, clips, datasets, mixtures, networks, parallel, runs, training
 from avsep_lib.runs import Run
@@ -19,7 +20,8 @@ def train(folder: str | Path, changed: dict[str, object] | None = None) -> Path:
     Parameters
     ----------
     folder : str or Path
-        Of the run, such as ``results/server/03_seed0``. Its ``settings.json`` says everything.
+        Of the run, such as ``results/server/03_seed0``. Its ``settings.json`` says everything; where notebook 03 has
+        not begun it, it is begun with the settings of notebook 02.
     changed : dict, optional
         Settings that differ from it: ``devices`` and ``nodes``.
 
@@ -32,7 +34,15 @@ def train(folder: str | Path, changed: dict[str, object] | None = None) -> Path:
     ------
     StudyError
         If this is no run, or notebook 02 has not finished with the same settings.
+
+    Notes
+    -----
+    Everything is built in main memory; each process then moves to its own GPU.
     """
+    folder = Path(folder).expanduser().resolve()
+    before = folder.with_name(folder.name.replace("03_", "02_", 1))
+    if not (folder / "settings.json").is_file() and runs.read_state(before).get("finished"):
+        runs.begin("03", runs.reopen(before).settings)
     run = runs.reopen(folder, **(changed or {}))
     run.settings = backbones.with_available_backbone(run.settings)
     runs.seed_everything(run.settings.seed)
@@ -44,13 +54,13 @@ def train(folder: str | Path, changed: dict[str, object] | None = None) -> Path:
     return path
 
 
-def prepare(run: Run) -> tuple:
+def prepare(run: Run) -> tuple[networks.Separator, DataLoader, DataLoader]:
     """A separator that starts from the frame net of notebook 02, with batches to train and to validate it on."""
     settings = run.settings
     runs.finished(settings, "02")
     index = datasets.open_dataset(settings, runs.Progress())
-    classifier, instruments = networks.load_frame_classifier(run.checkpoint("frame_net.pt"), run.device)
-    separator = networks.Separator(settings, instruments).to(run.device)
+    classifier, instruments = networks.load_frame_classifier(run.checkpoint("frame_net.pt"))
+    separator = networks.Separator(settings, instruments)
     separator.start_from(classifier)
     backbone = classifier.frame_net.backbone
     solos = {split: clips.choose(index, split, "solo") for split in ("train", "validation")}

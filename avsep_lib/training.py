@@ -15,7 +15,7 @@ import lightning as L
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
@@ -238,7 +238,7 @@ def fit_separator(
     of their own, and what they learned is taken over. ``together`` says that this is one of them.
     """
     if not together and math.prod(parallel.processes(run)) > 1:
-        subprocess.run([sys.executable, "-m", "avsep_lib.cli", "train", str(run.folder)], check=True)
+        _train_elsewhere(run)
     return fit(SeparationTask(separator), train, validation, run, run.settings.epochs, "separator", together)
 
 
@@ -284,19 +284,8 @@ def fit(
         save_on_train_epoch_end=True, enable_version_counter=False,
     )  # fmt: skip
     draws = train.batch_sampler if isinstance(train.batch_sampler, Draws) else None
-    options = parallel.trainer_options(run, together)
-    trainer = L.Trainer(
-        accelerator="gpu" if run.device == "cuda" else "cpu",
-        max_epochs=epochs,
-        precision="bf16-mixed" if precision(run) == "bfloat16" else "32-true",
-        callbacks=[history, Settled(run.settings), keep, Last(last, run.settings.save_every_steps if draws else 0)],
-        logger=False,
-        enable_progress_bar=False,  # one printed line per epoch reads the same in a terminal, a notebook and a log
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        **options | {"plugins": [AtomicFiles(), *options["plugins"]]},
-    )
+    callbacks = [history, Settled(run.settings), keep, Last(last, run.settings.save_every_steps if draws else 0)]
+    trainer = _trainer(run, epochs, callbacks, together)
     if draws:
         draws.begin_at(done)
         draws.share(trainer.global_rank, trainer.world_size)
@@ -307,6 +296,37 @@ def fit(
         trainer.fit(task, train, validation, ckpt_path=last if last.is_file() else None, weights_only=True)
     task.load_state_dict(load_checked(best, ("state_dict",))["state_dict"])
     return history.table() if trainer.is_global_zero else pd.DataFrame(history.rows)
+
+
+def _trainer(run: Run, epochs: int, callbacks: list[Callback], together: bool) -> L.Trainer:
+    """A trainer that says nothing by itself and writes whole files."""
+    options = parallel.trainer_options(run, together)
+    return L.Trainer(
+        accelerator="gpu" if run.device == "cuda" else "cpu",
+        max_epochs=epochs,
+        precision="bf16-mixed" if precision(run) == "bfloat16" else "32-true",
+        callbacks=callbacks,
+        logger=False,
+        enable_progress_bar=False,  # one printed line per epoch reads the same in a terminal, a notebook and a log
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        **options | {"plugins": [AtomicFiles(), *options["plugins"]]},
+    )
+
+
+def _train_elsewhere(run: Run) -> None:
+    """Run ``avsep train`` and print what it prints, so that a notebook shows it."""
+    command = [sys.executable, "-m", "avsep_lib.cli", "train", str(run.folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child:
+        try:
+            for line in child.stdout:
+                print(line, end="", flush=True)
+        except BaseException:
+            child.terminate()
+            raise
+    if child.returncode:
+        raise StudyError(f"avsep train {run.folder} stopped with exit code {child.returncode}; its last lines say why")
 
 
 def precision(run: Run) -> str:

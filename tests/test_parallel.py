@@ -66,7 +66,7 @@ sys.exit(cli.main(["train", sys.argv[1]]))
 
 
 @pytest.mark.slow
-def test_two_processes_one_of_them_killed_end_where_one_process_does(begun, tmp_path, monkeypatch):
+def test_two_processes_one_of_them_killed_end_where_one_process_does(begun, tmp_path, monkeypatch, capsys):
     """torchrun's two are killed in the second epoch; notebook 03's own two go on from the step that was saved."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     alone = begun("alone")
@@ -82,12 +82,11 @@ def test_two_processes_one_of_them_killed_end_where_one_process_does(begun, tmp_
     assert saved["global_step"] == 5 - 1 and not together.checkpoint("separator.pt").exists()
 
     separator, train, validation = combined.prepare(together)
-    started, start = [], subprocess.run
-    monkeypatch.setattr(
-        subprocess, "run", lambda command, **options: started.append(command) or start(command, **options)
-    )
+    started, start = [], subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda how, **options: started.append(how) or start(how, **options))
     history = training.fit_separator(separator, train, validation, together)
     assert [command[1:] for command in started] == [["-m", "avsep_lib.cli", "train", str(together.folder)]]
+    assert "epoch   2 of 2" in capsys.readouterr().out  # what the others print is seen here
     assert_close(together, alone)
     assert list(history.epoch) == [1, 2]
     kept = weights(together.checkpoint("separator.pt"))
@@ -178,6 +177,21 @@ def test_train_needs_a_run_whose_frame_net_is_trained(begun, tmp_path, start_run
         combined.train(tmp_path)
     with pytest.raises(StudyError, match="run notebook 02"):
         combined.train(start_run().folder)
+
+
+def test_train_begins_a_run_where_only_notebook_02_has_finished(begun, monkeypatch):
+    run = begun("unbegun")
+    (run.folder / "settings.json").unlink()
+    monkeypatch.setattr(training, "fit_separator", lambda *args, **options: None)
+    assert combined.train(run.folder) == run.checkpoint("separator.pt")
+    assert runs.reopen(run.folder).settings == run.settings
+
+
+def test_a_training_elsewhere_that_fails_is_named(start_run, capsys):
+    run = start_run(devices=2)  # its notebook 02 has not run
+    with pytest.raises(StudyError, match=r"avsep train .* exit code 2; its last lines say why"):
+        training.fit_separator(None, None, None, run)
+    assert "run notebook 02" in capsys.readouterr().out
 
 
 def test_a_run_is_reopened_where_it_stands_now(begun, tmp_path):
