@@ -263,15 +263,22 @@ def _plain_names(namespace: MutableMapping[str, object]) -> tuple[str, ...]:
 
 
 def commit() -> str:
-    """Git commit of the project, with ``+`` for changes since, or ``unknown`` outside a checkout."""
+    """Git commit of the project, with ``+`` for changes since, or ``unknown`` outside a checkout.
+
+    What a study itself writes over, results and figures, is no change.
+    """
     try:
-        answer = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
-            cwd=PROJECT_ROOT, capture_output=True, text=True, check=True, timeout=10,
-        )  # fmt: skip
+        head = _git("rev-parse", "--short=12", "HEAD")
+        changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results", ":!figures")
     except (OSError, subprocess.SubprocessError):
         return "unknown"
-    return answer.stdout.strip()
+    return head + ("+" if changes else "")
+
+
+def _git(*arguments: str) -> str:
+    """What git says of the project."""
+    options = {"cwd": PROJECT_ROOT, "capture_output": True, "text": True, "check": True, "timeout": 10}
+    return subprocess.run(["git", *arguments], **options).stdout.strip()
 
 
 def _latex(table: pd.DataFrame, digits: int) -> str:

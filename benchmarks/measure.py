@@ -30,7 +30,11 @@ def arguments(name: str, about: str, **switches: str) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=RESULTS / f"{name}.json", help="JSON file to write")
     for switch, meaning in switches.items():
         parser.add_argument(f"--{switch}", action="store_true", help=meaning)
-    return parser.parse_args()
+    parser.set_defaults(name=name)
+    options = parser.parse_args()
+    if options.quick:
+        print("--quick: this shows that the benchmark runs; its numbers mean nothing")
+    return options
 
 
 def interleaved(work: dict[str, Callable[[], object]], repeats: int) -> pd.DataFrame:
@@ -79,10 +83,12 @@ def report(options: argparse.Namespace, table: pd.DataFrame, **setup: object) ->
     files.write_json(
         options.out,
         {
-            "benchmark": options.out.stem,
+            "benchmark": options.name,
             "quick": options.quick,
             "setup": setup,
-            "rows": table.round(5).to_dict("index"),
+            "rows": {
+                row: {k: float(f"{v:.5g}") for k, v in values.items()} for row, values in table.to_dict("index").items()
+            },
             "commit": runs.commit(),
             "hardware": runs.hardware(options.device),
             "packages": {name: metadata.version(name) for name in ("av", "mir_eval", "numpy", "scipy", "torch")},

@@ -68,8 +68,8 @@ def row(options: argparse.Namespace, backbone: str, precision: str, mode: str, s
         loss_of = training.separation_loss
         step()
     tflops = counted.get_total_flops() / size * rate / 1e12
-    memory = torch.cuda.max_memory_allocated() / 2**20 if on_gpu else float("nan")
-    return {"mixtures a second": rate, "TFLOP/s": tflops, "share of rate": tflops / best, "peak MiB": memory}
+    found = {"mixtures a second": rate, "TFLOP/s": tflops, "share of rate": tflops / best}
+    return found | ({"peak MiB": torch.cuda.max_memory_allocated() / 2**20} if on_gpu else {})
 
 
 def product_rate(device: str, size: int) -> float:

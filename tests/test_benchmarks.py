@@ -23,11 +23,12 @@ def test_these_are_the_benchmarks():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_benchmark_runs_and_writes_what_it_found(name, tmp_path):
-    out = tmp_path / f"{name}.json"
+    out = tmp_path / "found.json"
     command = [sys.executable, FOLDER / f"{name}.py", "--quick", "--out", out]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    found = json.loads(out.read_text())
+    found = json.loads(out.read_text(), parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
+    assert found["benchmark"] == name
     assert found["quick"] and found["commit"] and found["hardware"]["cores"] and found["packages"]["torch"]
     assert len(found["rows"]) > 1
     for row, values in found["rows"].items():
