@@ -225,7 +225,11 @@ def test_a_wav_in_blocks_is_that_of_the_whole(tmp_path, size):
         for start in range(0, len(sound), size):
             write(sound[start : start + size])
         assert not (tmp_path / "new/blocks.wav").exists()  # all or nothing
-    assert (tmp_path / "new/blocks.wav").read_bytes() == (tmp_path / "whole.wav").read_bytes()
+    files = [bytearray((tmp_path / name).read_bytes()) for name in ("whole.wav", "new/blocks.wav")]
+    for content in files:
+        place = content.index(b"PEAK") + 12  # after name, size and version: the second in which it was written
+        content[place : place + 4] = bytes(4)
+    assert files[0] == files[1]
 
 
 @pytest.mark.parametrize("bad", [np.array([0.0, np.inf]), None])
