@@ -100,7 +100,7 @@ class VideoStore:
         The video itself gives only the square in the middle.
         """
         times = self.picture_times_s(start)
-        if self._path(video_id, "pictures").is_file():
+        if (video_id, "pictures") in self._open or self._path(video_id, "pictures").is_file():
             packed = self._load(video_id, "pictures")
             numbers = np.rint(times * self.settings.fps).astype(int).clip(0, jpegs.count(packed) - 1)
             return jpegs.unpack(packed, numbers, self.settings.frame_size_px, crop)
