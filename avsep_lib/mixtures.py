@@ -4,7 +4,7 @@ A training mixture is a function of the seed and its number alone, whatever the 
 interrupted; validation and test mixtures stand in a fixed, seeded list. Used by notebooks 01, 03 and 04.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -123,7 +123,7 @@ class TrainingMixtures(Dataset):
     An item is a dictionary: ``sources`` float32 (N, L); ``seen``, the cached features float16 (N, P, C, h, w) or, for
     a backbone that is trained, the pictures uint8 (N, P, S, S, 3); and what is done to each sound on the device:
     ``gains`` (N,), and with the setting ``colour_db`` the points of a random equaliser (N, 7), which lets one performer
-    sound like many.
+    sound like many. ``classes`` int64 (N,) says what plays, by the order of ``mixer.instruments``.
     """
 
     def __init__(self, mixer: Mixer, cached_features: bool):
@@ -132,7 +132,8 @@ class TrainingMixtures(Dataset):
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         """Mixture ``number``: a function of the seed and of the number alone."""
         drawn = self.drawn(number)
-        changes = {"gains": torch.from_numpy(drawn.gains)}
+        playing = [self.mixer.instrument_of[video_id] for video_id, _ in drawn.clips]
+        changes = {"gains": torch.from_numpy(drawn.gains), "classes": classes_of(playing, self.mixer.instruments)}
         if self.mixer.settings.colour_db:
             changes["colour_db"] = torch.from_numpy(drawn.colour_db)
         return item(self.mixer.store, drawn.clips, self.cached, drawn.crops) | changes
@@ -158,18 +159,26 @@ class TrainingMixtures(Dataset):
 
 
 class ListedMixtures(Dataset):
-    """The mixtures of a fixed list, as they are; ``sources`` and ``seen`` as in :class:`TrainingMixtures`."""
+    """The mixtures of a fixed list, as they are; ``sources`` and ``seen`` as in :class:`TrainingMixtures`.
 
-    def __init__(self, listed: pd.DataFrame, store: VideoStore, cached_features: bool):
+    ``classes`` too where ``instruments`` are given: those of the training, whose order the classes have.
+    """
+
+    def __init__(
+        self, listed: pd.DataFrame, store: VideoStore, cached_features: bool, instruments: Sequence[str] | None = None
+    ):
         self.store, self.cached = store, cached_features
-        self.clips = [list(zip(part.video_id, part.start, strict=True)) for _, part in listed.groupby("mixture")]
+        parts = [part for _, part in listed.groupby("mixture")]
+        self.clips = [list(zip(part.video_id, part.start, strict=True)) for part in parts]
+        self.classes = None if instruments is None else [classes_of(part.instrument, instruments) for part in parts]
 
     def __len__(self) -> int:
         return len(self.clips)
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         """Mixture ``number`` of the list."""
-        return item(self.store, self.clips[number], self.cached)
+        known = {"classes": self.classes[number]} if self.classes else {}
+        return item(self.store, self.clips[number], self.cached) | known
 
 
 class Draws(Sampler):
@@ -226,6 +235,15 @@ def item(
     return {"sources": torch.from_numpy(sounds), "seen": torch.from_numpy(np.stack(seen))}
 
 
+def classes_of(names: Iterable[str], instruments: Sequence[str]) -> Tensor:
+    """Places of instruments in a list of them, int64 (N,); one that is not in it is refused by name."""
+    names, order = list(names), list(instruments)
+    strangers = sorted(set(names) - set(order))
+    if strangers:
+        raise StudyError(f"{strangers[0]!r} is none of the trained instruments ({', '.join(order)}); train with it too")
+    return torch.tensor([order.index(name) for name in names])
+
+
 def training_loader(mixer: Mixer, cached_features: bool) -> DataLoader:
     """Batches of training mixtures, in an order that no number of workers changes."""
     settings = mixer.settings
@@ -233,9 +251,11 @@ def training_loader(mixer: Mixer, cached_features: bool) -> DataLoader:
     return DataLoader(TrainingMixtures(mixer, cached_features), batch_sampler=draws, **_loading(settings))
 
 
-def listed_loader(listed: pd.DataFrame, store: VideoStore, cached_features: bool) -> DataLoader:
-    """Batches of the mixtures of a fixed list, in its order."""
-    data = ListedMixtures(listed, store, cached_features)
+def listed_loader(
+    listed: pd.DataFrame, store: VideoStore, cached_features: bool, instruments: Sequence[str] | None = None
+) -> DataLoader:
+    """Batches of the mixtures of a fixed list, in its order; with ``classes`` where ``instruments`` are given."""
+    data = ListedMixtures(listed, store, cached_features, instruments)
     return DataLoader(data, batch_size=store.settings.batch_size, **_loading(store.settings))
 
 

@@ -166,3 +166,18 @@ def test_any_two_videos_may_share_an_instrument(solos, store, tiny):
     pairs = [[name for name, _ in mixer.draw(rng, 2, "any")] for _ in range(100)]
     assert all(one != other for one, other in pairs)
     assert any(mixer.instrument_of[one] == mixer.instrument_of[other] for one, other in pairs)
+
+
+def test_classes_are_places_in_the_list_of_trained_instruments(solos, store, tiny, test_mixer):
+    mixer = Mixer(solos, store, tiny)
+    data = TrainingMixtures(mixer, True)
+    for number in range(4):
+        playing = [mixer.instrument_of[video_id] for video_id, _ in data.drawn(number).clips]
+        assert [mixer.instruments[n] for n in data[number]["classes"]] == playing
+    listed = fixed_list(test_mixer, 6, 2)
+    longer = ["a_gong", *mixer.instruments]
+    found = torch.cat([batch["classes"] for batch in mixtures.listed_loader(listed, store, True, longer)])
+    assert [longer[n] for n in found.flatten()] == list(listed.instrument)
+    assert "classes" not in mixtures.ListedMixtures(listed, store, True)[0]
+    with pytest.raises(StudyError, match="none of the trained instruments"):
+        mixtures.ListedMixtures(listed, store, True, ["a_gong"])
