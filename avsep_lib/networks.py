@@ -188,7 +188,7 @@ class Separator(nn.Module):
         self.frame_net = FrameNet(backbone, settings.channels)
         self.audio_net = AudioNet(settings.channels, settings.audio_levels, settings.audio_base_channels)
         self.synthesizer = Synthesizer(settings.channels)
-        self.audio_net.apply(_small_weights)
+        self.audio_net.apply(small_weights)
         self.classifier = FrameClassifier(FrameNet(backbone, settings.channels), len(self.instruments))
 
     @property
@@ -344,7 +344,7 @@ def save_separator(separator: Separator, path: str | Path) -> None:
 
     A frozen backbone is left out: its weights come with the installation.
     """
-    _save(separator, separator.settings, separator.instruments, separator.frame_net.backbone.frozen, path)
+    save_net(separator, separator.settings, separator.instruments, separator.frame_net.backbone.frozen, path)
 
 
 def load_separator(path: str | Path, device: str = "cpu") -> Separator:
@@ -366,7 +366,7 @@ def load_separator(path: str | Path, device: str = "cpu") -> Separator:
     StudyError
         If the file is missing, broken, or of other settings; the message names the field that does not fit.
     """
-    content, settings = _read(path)
+    content, settings = read_net(path)
     separator = Separator(settings, content["instruments"], pretrained=settings.backbone == "efficientnet_lite0")
     if settings.backbone == "resnet18":
         separator.classifier.frame_net.backbone = copy.deepcopy(separator.frame_net.backbone)
@@ -378,7 +378,7 @@ def save_frame_classifier(
     classifier: FrameClassifier, settings: Settings, instruments: Sequence[str], path: str | Path
 ) -> None:
     """Write a trained frame net with its classes, as :func:`save_separator` does."""
-    _save(classifier, settings, instruments, classifier.frame_net.backbone.frozen, path)
+    save_net(classifier, settings, instruments, classifier.frame_net.backbone.frozen, path)
 
 
 def load_frame_classifier(path: str | Path, device: str = "cpu") -> tuple[FrameClassifier, list[str]]:
@@ -402,23 +402,23 @@ def load_frame_classifier(path: str | Path, device: str = "cpu") -> tuple[FrameC
     StudyError
         If the file is missing, broken, or of other settings; the message names the field that does not fit.
     """
-    content, settings = _read(path)
+    content, settings = read_net(path)
     backbone = Backbone(settings.backbone, pretrained=settings.backbone == "efficientnet_lite0")
     classifier = FrameClassifier(FrameNet(backbone, settings.channels), len(content["instruments"]))
     load_state(classifier, content["state"], path)
     return classifier.to(device).eval(), content["instruments"]
 
 
-def _save(module: nn.Module, settings: Settings, instruments: Sequence[str], frozen: bool, path: str | Path) -> None:
-    """Write weights without those of a frozen backbone, settings and class names."""
+def save_net(module: nn.Module, settings: Settings, instruments: Sequence[str], frozen: bool, path: str | Path) -> None:
+    """Write weights (without those of a frozen backbone), settings and class names to one file, atomically."""
     state = {k: v.cpu() for k, v in module.state_dict().items() if not (frozen and "backbone.body." in k)}
     content = {"settings": to_dict(settings), "instruments": list(instruments), "state": state}
     with files.atomic(path) as temporary:
         torch.save(content, temporary)
 
 
-def _read(path: str | Path) -> tuple[dict, Settings]:
-    """A checkpoint's content and settings, both checked."""
+def read_net(path: str | Path) -> tuple[dict, Settings]:
+    """Content and settings of what :func:`save_net` wrote, both checked; no code of the file is executed."""
     content = load_checked(path, ("settings", "instruments", "state"))
     try:
         return content, from_parameters(**content["settings"])
@@ -484,7 +484,7 @@ def _up(before: int, width: int, outermost: bool) -> nn.Sequential:
     return nn.Sequential(*layers) if outermost else nn.Sequential(*layers, nn.BatchNorm2d(width))
 
 
-def _small_weights(module: nn.Module) -> None:
+def small_weights(module: nn.Module) -> None:
     """Start as published: convolutions from N(0, 0.001), norms from N(1, 0.02)."""
     if isinstance(module, nn.Conv2d):
         nn.init.normal_(module.weight, 0.0, 0.001)

@@ -98,6 +98,10 @@ class Settings:
     weight_decay: float = 1.0e-4
     decay_epochs: tuple[int, ...] = (40, 80)  # sgd: the rate falls to a tenth after each
 
+    # Training the semantic net, which has no pictures to ask with
+    semantic_loss: str = "cross_entropy"  # cross_entropy (against each class's share) or bce (a binary mask each)
+    background_threshold: float = 0.3  # bins where no class is as probable as this are background
+
     # Evaluation
     validation_mixtures: int = 256
     test_mixtures: int = 256
@@ -163,6 +167,7 @@ _CHOICES = {
     "backbone": ("efficientnet_lite0", "resnet18"),
     "mask": ("binary", "ratio"),
     "optimizer": ("sgd", "adamw"),
+    "semantic_loss": ("cross_entropy", "bce"),
     "metric": ("mir_eval", "fast"),
 }
 
@@ -272,6 +277,8 @@ def _check(settings: Settings) -> None:
         raise StudyError(
             f"n_sources {settings.n_sources} needs as many different instruments, not {len(settings.instruments)}"
         )
+    if settings.background_threshold >= 1:
+        raise StudyError(f"background_threshold must be below 1, not {settings.background_threshold}")
     if settings.batch_size > settings.mixtures_per_epoch:
         raise StudyError(
             f"batch_size {settings.batch_size} is larger than mixtures_per_epoch {settings.mixtures_per_epoch}"
@@ -297,4 +304,5 @@ def _check(settings: Settings) -> None:
 _MAY_BE_ZERO = {
     "seed", "workers", "devices", "duets", "names_first", "augment_pictures", "pretrained", "soft_masks",
     "weight_decay", "decay_epochs", "trunk_learning_rate", "different_instruments", "colour_db", "competing",
+    "background_threshold",
 }  # fmt: skip

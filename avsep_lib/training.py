@@ -29,7 +29,7 @@ from avsep_lib.store import VideoStore
 
 _RESUME_ANYWAY = {
     "out", "data_root", "workers", "device", "devices", "nodes", "save_every_steps", "soft_masks", "metric",
-    "validation_mixtures", "test_mixtures", "other_mixtures", "nmf_components",
+    "validation_mixtures", "test_mixtures", "other_mixtures", "nmf_components", "background_threshold",
 }  # fmt: skip
 """Settings that may differ between a training and its resumption."""
 _NOT_OF_THE_FRAME_NET = {
@@ -38,6 +38,7 @@ _NOT_OF_THE_FRAME_NET = {
     "mixtures_per_epoch", "batch_size", "optimizer", "learning_rate", "decay_epochs",
 }  # fmt: skip
 """Settings of combined training alone."""
+_OF_THE_SEMANTIC_NET = {"semantic_loss"}
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its hints are no news in a notebook
 
 
@@ -91,21 +92,25 @@ class SeparationTask(L.LightningModule):
 
     def configure_optimizers(self) -> dict:
         """SGD with falling steps, as published, or AdamW with warm-up and cosine."""
-        settings = self.settings
-        groups = _groups(self.net, settings, settings.learning_rate)
-        if settings.optimizer == "sgd":
-            optimizer = torch.optim.SGD(groups, momentum=0.9, fused=True)
-            schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(settings.decay_epochs), gamma=0.1)
-            return {"optimizer": optimizer, "lr_scheduler": schedule}
-        optimizer = torch.optim.AdamW(groups, fused=True)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=[group["lr"] for group in groups],
-            total_steps=settings.epochs * (settings.mixtures_per_epoch // settings.batch_size),
-            pct_start=0.1,
-            cycle_momentum=False,
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return optimizers(self.net, self.settings)
+
+
+def optimizers(net: nn.Module, settings: Settings) -> dict:
+    """What trains a net on mixtures, as Lightning wants it: optimizer and schedule by the settings."""
+    groups = _groups(net, settings, settings.learning_rate)
+    if settings.optimizer == "sgd":
+        optimizer = torch.optim.SGD(groups, momentum=0.9, fused=True)
+        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(settings.decay_epochs), gamma=0.1)
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+    optimizer = torch.optim.AdamW(groups, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        max_lr=[group["lr"] for group in groups],
+        total_steps=settings.epochs * (settings.mixtures_per_epoch // settings.batch_size),
+        pct_start=0.1,
+        cycle_momentum=False,
+    )
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def separation_loss(separator: Separator, batch: dict[str, Tensor]) -> Tensor:
@@ -188,11 +193,16 @@ def mask_loss(logits: Tensor, magnitudes: Tensor, mixture: Tensor, mask: str) ->
     -------
     Tensor, shape ()
     """
-    weight = mixture.log1p().clamp(1e-3, 10).unsqueeze(1).expand_as(logits)
+    weight = bin_weight(mixture).unsqueeze(1).expand_as(logits)
     if mask == "binary":
         target = spectra.ideal_binary_mask(magnitudes, mixture)
         return F.binary_cross_entropy_with_logits(logits, target, weight)
     return (weight * (logits.sigmoid() - spectra.ideal_ratio_mask(magnitudes)).abs()).mean()
+
+
+def bin_weight(mixture: Tensor) -> Tensor:
+    """What each bin of a mixture (..., F, T) counts in a loss: loud ones more, silent ones next to nothing."""
+    return mixture.log1p().clamp(1e-3, 10)
 
 
 def labelled_pictures(index: pd.DataFrame, store: VideoStore, instruments: list[str], cached: bool) -> TensorDataset:
@@ -353,6 +363,7 @@ def _steps_done(path: Path, settings: Settings, label: str) -> int:
     saved = load_checked(path, ("settings",))
     theirs, ours = {**to_dict(Settings()), **saved["settings"]}, to_dict(settings)  # what is newer had its default
     free = _RESUME_ANYWAY | (_NOT_OF_THE_FRAME_NET if label == "frame_net" else set())
+    free |= set() if label == "semantic" else _OF_THE_SEMANTIC_NET
     for name in (name for name in ours if name not in free):
         if theirs[name] != ours[name]:
             raise StudyError(
