@@ -1,4 +1,4 @@
-"""Floors and ceilings of every table: the mixture itself, NMF, and the ideal masks.
+"""Floors and ceilings of every table: the mixture itself, NMF, robust PCA, and the ideal masks.
 
 Each function takes waveforms and gives estimates, float32 (N, L), like a separator does. Used by notebooks 01 and 04.
 """
@@ -11,16 +11,18 @@ from collections.abc import Iterator, Sequence
 import librosa
 import numpy as np
 import pandas as pd
+import scipy.linalg
 import torch
 from sklearn.cluster import KMeans
 from sklearn.decomposition import NMF, non_negative_factorization
 from sklearn.exceptions import ConvergenceWarning
 
 from avsep_lib import spectra
-from avsep_lib.settings import Settings
+from avsep_lib.settings import Settings, StudyError
 from avsep_lib.store import VideoStore
 
 _LEARNING_S = 60.0  # sound of each instrument that a dictionary is learned from
+_PURSUIT_STEPS = 50  # of robust PCA, at most; about 20 are enough
 
 
 def mixture_as_estimate(sources: np.ndarray) -> np.ndarray:
@@ -81,10 +83,66 @@ def blind_nmf(sources: np.ndarray, settings: Settings) -> np.ndarray:
     mfcc = librosa.feature.mfcc(S=librosa.power_to_db(mel), n_mfcc=13)[1:].T  # without the level: (R, 12)
     cluster = KMeans(count, n_init=10, random_state=settings.seed).fit_predict(mfcc)
     parts = [gains[:, cluster == n] @ model.components_[cluster == n] for n in range(count)]
-    estimates = _wiener(spec, np.stack(parts), settings, sources.shape[-1])
-    orders = itertools.permutations(range(count))
-    best = max(orders, key=lambda order: float((sources * estimates[list(order)]).sum()))
-    return estimates[list(best)]
+    return _in_best_order(sources, _wiener(spec, np.stack(parts), settings, sources.shape[-1]))
+
+
+def robust_pca(sources: np.ndarray, settings: Settings) -> np.ndarray:
+    """Estimates of robust PCA: what repeats (a magnitude of low rank) apart from what stands out of it (a sparse one).
+
+    Like :func:`blind_nmf` it knows nothing, and is granted the order that fits the sources best.
+
+    Parameters
+    ----------
+    sources : float array, shape (2, L)
+        As they stand in the mixture, which is their sum; used for the mixture and for the order.
+    settings : Settings
+
+    Returns
+    -------
+    float32 array, shape (2, L)
+
+    Raises
+    ------
+    StudyError
+        If there are not two sources.
+
+    References
+    ----------
+    Huang et al., Singing-voice separation from monaural recordings using robust PCA, ICASSP 2012.
+    """
+    if len(sources) != 2:
+        raise StudyError(f"robust PCA gives 2 parts, not {len(sources)}; leave it out where N is {len(sources)}")
+    spec = spectra.stft(torch.from_numpy(sources.sum(0)), settings.n_fft, settings.hop)
+    parts = np.abs(_low_rank_and_sparse(spec.abs().numpy())).transpose(0, 2, 1)  # (2, F, T) -> (2, T, F)
+    return _in_best_order(sources, _wiener(spec, parts, settings, sources.shape[-1]))
+
+
+def _low_rank_and_sparse(matrix: np.ndarray) -> np.ndarray:
+    """The two parts (2, F, T) whose sum is a matrix (F, T): principal component pursuit by augmented Lagrangians.
+
+    Candès et al., Robust principal component analysis?, JACM 2011; inexact steps as in Lin et al., arXiv:1009.5055.
+    """
+    sparse = np.zeros_like(matrix)
+    largest = float(np.linalg.norm(matrix, 2))
+    if not largest:
+        return np.stack([matrix, sparse])
+    weight = float(max(matrix.shape) ** -0.5)
+    multiplier = matrix / max(largest, float(np.abs(matrix).max()) / weight)
+    penalty = 1.25 / largest
+    for _ in range(_PURSUIT_STEPS):
+        left, values, right = scipy.linalg.svd(
+            matrix - sparse + multiplier / penalty, full_matrices=False, check_finite=False
+        )
+        rank = int((values > 1 / penalty).sum())
+        low_rank = (left[:, :rank] * (values[:rank] - 1 / penalty)) @ right[:rank]
+        rest = matrix - low_rank
+        sparse = rest + multiplier / penalty
+        sparse = np.sign(sparse) * np.maximum(np.abs(sparse) - weight / penalty, 0)
+        multiplier = multiplier + penalty * (rest - sparse)
+        penalty *= 1.5
+        if np.linalg.norm(rest - sparse) < 1e-4 * np.linalg.norm(matrix):
+            break
+    return np.stack([low_rank, sparse])
 
 
 class Nmf:
@@ -135,6 +193,13 @@ class Nmf:
         with _limited_iterations():
             model.fit(magnitude)
         return model.components_.astype(np.float32)
+
+
+def _in_best_order(sources: np.ndarray, estimates: np.ndarray) -> np.ndarray:
+    """Estimates (N, L) in the order that fits the sources best, for methods whose parts have no names."""
+    orders = itertools.permutations(range(len(sources)))
+    best = max(orders, key=lambda order: float((sources * estimates[list(order)]).sum()))
+    return estimates[list(best)]
 
 
 @contextlib.contextmanager

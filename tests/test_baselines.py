@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from avsep_lib import baselines, clips, mixtures, spectra
+from avsep_lib.settings import StudyError
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +102,44 @@ def test_blind_nmf_shares_out_the_mixture_in_the_best_order(pairs, tiny, n_sourc
     assert all((sources * np.roll(estimates, shift, axis=0)).sum() <= fit for shift in range(1, n_sources))
 
 
+def drone_and_bursts(settings):
+    """A chord that never changes (a magnitude of rank one), and eight short tones here and there: (2, L)."""
+    rng = np.random.default_rng(0)
+    time_s = np.arange(settings.clip_samples) / settings.sample_rate_hz
+    drone = sum(np.sin(2 * np.pi * f * time_s) / n for n, f in enumerate((220.0, 441.3, 659.7, 1203.0), 1))
+    bursts = np.zeros(settings.clip_samples)
+    for start in rng.integers(settings.clip_samples - 600, size=8):
+        bursts[start : start + 600] += 3 * np.hanning(600) * np.sin(2 * np.pi * rng.uniform(300, 4000) * time_s[:600])
+    return 0.1 * np.stack([drone, bursts]).astype(np.float32)
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_robust_pca_takes_bursts_off_a_drone(tiny, flipped):
+    settings = dataclasses.replace(tiny, clip_samples=32_767)
+    sources = drone_and_bursts(settings)[:: -1 if flipped else 1].copy()
+    estimates = baselines.robust_pca(sources, settings)
+    assert estimates.shape == sources.shape and estimates.dtype == np.float32
+    assert sdr_db(sources, estimates) > sdr_db(sources, baselines.mixture_as_estimate(sources)) + 6
+
+
+def test_low_rank_and_sparse_parts_are_found_exactly():
+    """A known matrix of rank 2 and a known sparse one, of which only the sum is seen."""
+    rng = np.random.default_rng(0)
+    low_rank = rng.standard_normal((60, 2)) @ rng.standard_normal((2, 40))
+    sparse = (rng.random((60, 40)) < 0.05) * rng.choice([-5.0, 5.0], (60, 40))
+    found = baselines._low_rank_and_sparse(low_rank + sparse)
+    np.testing.assert_allclose(found, np.stack([low_rank, sparse]), atol=0.02)
+    assert np.linalg.matrix_rank(found[0], tol=0.1) == 2
+
+
+def test_robust_pca_has_two_parts_only(tiny):
+    with pytest.raises(StudyError, match="robust PCA gives 2 parts, not 3"):
+        baselines.robust_pca(np.zeros((3, tiny.clip_samples), np.float32), tiny)
+
+
 def test_baselines_of_silence_are_finite(nmf, tiny):
     silence = np.zeros((2, tiny.clip_samples), np.float32)
     assert np.isfinite(nmf(silence, ["flute", "tuba"])).all()
+    assert np.isfinite(baselines.robust_pca(silence, tiny)).all()
     assert np.isfinite(baselines.ideal_mask(silence, tiny, "ratio")).all()
     assert spectra.stft(torch.from_numpy(silence), tiny.n_fft, tiny.hop).abs().max() == 0
