@@ -21,7 +21,8 @@ class History(Callback):
     """Keeps each epoch's numbers: in the checkpoint, in ``history.csv``, and as one printed line.
 
     The training loss is the mean over all examples of an epoch, of all processes, also where the epoch was interrupted.
-    An epoch of minutes prints where it is every half minute.
+    An epoch of minutes prints where it is every half minute. The seconds that were trained for, without validation, stand
+    apart in ``clock.csv``, since they alone differ from run to run.
     """
 
     EVERY_S = 30
@@ -29,10 +30,11 @@ class History(Callback):
     def __init__(self, run: Run, epochs: int):
         self.run, self.epochs, self.rows = run, epochs, []
         self.total = self.count = 0.0  # of the losses of the running epoch, each times its examples, and of examples
+        self.seconds, self.trained = [0.0], 0.0  # of training, up to the end of each epoch and in all
 
     def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Learn how to ask the other processes; start the clock of an epoch that is resumed in its middle."""
-        self.clock = self.spoke = time.perf_counter()
+        self.clock = self.spoke = self.noted = time.perf_counter()
         device = trainer.strategy.root_device  # where the processes can reach it
         self.mean_of_all = lambda value: trainer.strategy.reduce(
             torch.as_tensor(value, dtype=torch.float64, device=device), reduce_op="mean"
@@ -40,13 +42,15 @@ class History(Callback):
 
     def on_train_epoch_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Start the clock of an epoch, and note the rate that it starts with."""
-        self.clock = self.spoke = time.perf_counter()
+        self.clock = self.spoke = self.noted = time.perf_counter()
         self.rate = trainer.optimizers[0].param_groups[-1]["lr"]
 
     def on_train_batch_end(self, trainer: L.Trainer, task: L.LightningModule, outputs, batch, number: int) -> None:
         """Add the loss of a step, and say where a long epoch is."""
         self.total = self.total + outputs["loss"].detach().double() * outputs["count"]  # on its device: nobody waits
         self.count += outputs["count"]
+        now = time.perf_counter()
+        self.trained, self.noted = self.trained + now - self.noted, now
         if trainer.is_global_zero and time.perf_counter() - self.spoke > self.EVERY_S:
             self.spoke = time.perf_counter()
             share = (number + 1) / trainer.num_training_batches
@@ -57,6 +61,7 @@ class History(Callback):
         numbers = {"loss_train": self.mean_of_all(self.total / self.count), **trainer.callback_metrics}
         numbers = {name: round(float(value), 6) for name, value in numbers.items()}
         self.rows.append({"epoch": trainer.current_epoch + 1, **numbers, "learning_rate": self.rate})
+        self.seconds.append(self.trained)
         self.total = self.count = 0.0
         if not trainer.is_global_zero:
             return
@@ -71,16 +76,22 @@ class History(Callback):
         table = pd.DataFrame(self.rows)
         with files.atomic(self.run.folder / "history.csv") as path:
             table.to_csv(path, index=False)
+        clock = pd.DataFrame({"epoch": table.epoch, "seconds": self.seconds[1:]}).round(2)
+        with files.atomic(self.run.folder / "clock.csv") as path:
+            clock.to_csv(path, index=False)
         return table
 
     def state_dict(self) -> dict:
         """Travel with the checkpoint."""
-        return {"rows": self.rows, "total": float(self.mean_of_all(self.total)), "count": self.count, "rate": self.rate}
+        total = float(self.mean_of_all(self.total))
+        clock = {"seconds": self.seconds, "trained": self.trained}
+        return {"rows": self.rows, "total": total, "count": self.count, "rate": self.rate, **clock}
 
     def load_state_dict(self, state: dict) -> None:
         """Come back from the checkpoint."""
         self.rows, self.rate = list(state["rows"]), state["rate"]
         self.total, self.count = state["total"], state["count"]
+        self.seconds, self.trained = list(state["seconds"]), state["trained"]
 
 
 class Last(Checkpoint):

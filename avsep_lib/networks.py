@@ -241,6 +241,13 @@ class Separator(nn.Module):
         magnitude = spectra.warp(spectra.magnitude(mixture_spec), axis, self.settings.log_bins)
         return self._cut(spectra.unwarp(self._soft(magnitude, queries, alone), axis, bins))
 
+    def estimates(self, waves: Tensor, queries: Tensor, alone: bool = False) -> Tensor:
+        """Waveforms that queries ask for: mixtures (B, L) of a clip's length, queries (B, N, K) -> (B, N, L)."""
+        settings = self.settings
+        spec = spectra.stft(waves, settings.n_fft, settings.hop)  # (B, L) -> (B, F, T)
+        separated = spectra.apply_mask(spec, self.masks(spec, queries, alone))  # (B, N, F, T)
+        return spectra.istft(separated, settings.n_fft, settings.hop, waves.shape[-1])
+
     def _soft(self, magnitude: Tensor, queries: Tensor, alone: bool) -> Tensor:
         """Masks on the audio net's axis before any cut, (B, N, F, T)."""
         logits = self(log_magnitude(magnitude), queries).float()
@@ -315,9 +322,7 @@ class Separator(nn.Module):
         while batch := list(itertools.islice(pending, _WINDOWS)):
             queries = torch.stack([queries_at(start + n * (length // 2)) for n in range(len(batch))])  # (B, N, K)
             waves = torch.from_numpy(np.stack([window for window, _ in batch])).to(device)
-            spec = spectra.stft(waves, settings.n_fft, settings.hop)  # (B, L) -> (B, F, T)
-            estimates = spectra.apply_mask(spec, self.masks(spec, queries, alone))  # (B, N, F, T)
-            estimates = spectra.istft(estimates, settings.n_fft, settings.hop, length)
+            estimates = self.estimates(waves, queries, alone)
             for estimate, (_, own) in zip(estimates, batch, strict=True):
                 yield faded.add(estimate, own).cpu().numpy()
             start += len(batch) * (length // 2)

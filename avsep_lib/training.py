@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
+from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
 
 from avsep_lib import parallel, spectra
 from avsep_lib.callbacks import AtomicFiles, History, Last, Settled
@@ -87,8 +88,12 @@ class SeparationTask(L.LightningModule):
         return {"loss": separation_loss(self.net, batch), "count": len(batch["sources"])}
 
     def validation_step(self, batch: dict[str, Tensor], number: int) -> None:
-        """Mask loss on the fixed list of validation mixtures."""
-        self.log("loss_validation", separation_loss(self.net, batch), batch_size=len(batch["sources"]))
+        """Mask loss on the fixed list of validation mixtures, and the SI-SDR (dB) of what comes out."""
+        queries = self.net.frame_net(self.net.frame_net.features(batch["seen"]))
+        true = batch["sources"] / batch["sources"].shape[1]  # (B, N, L)
+        scores = scale_invariant_signal_distortion_ratio(self.net.estimates(true.sum(1), queries), true)
+        numbers = {"loss_validation": separation_loss(self.net, batch), "si_sdr_validation": scores.mean()}
+        self.log_dict(numbers, batch_size=len(true))
 
     def configure_optimizers(self) -> dict:
         """SGD with falling steps, as published, or AdamW with warm-up and cosine."""
