@@ -74,6 +74,9 @@ def test_a_setting_cannot_be_changed_afterwards():
         ({"video_s": 1.0}, ["video_s", "1.0"]),
         ({"batch_size": 64}, ["batch_size", "64", "mixtures_per_epoch", "32"]),
         ({"nmf_components": 1}, ["nmf_components", "4", "1"]),
+        ({"semantic_loss": "mse"}, ["semantic_loss", "mse", "cross_entropy", "bce"]),
+        ({"background_threshold": 1.0}, ["background_threshold", "below 1", "1.0"]),
+        ({"background_threshold": -0.1}, ["background_threshold", "negative"]),
         ({"hop": 1024, "clip_samples": 16_383}, ["hop", "1024", "n_fft"]),
     ],
 )
