@@ -74,6 +74,7 @@ class Settings:
     audio_levels: int = 7  # depth of the U-Net
     audio_base_channels: int = 64  # width of its first level
     mask: str = "binary"  # what the audio net learns: binary or ratio
+    loss: str = "mask"  # what a mask is measured by in training: mask (the ideal one) or magnitude (what it lets through)
     competing: bool = False  # masks asked for together share each bin; False leaves them independent, as published
     soft_masks: bool = True  # use a predicted binary mask as it is (True) or cut at a half (False)
 
@@ -166,6 +167,7 @@ _CHOICES = {
     "frequency_axis": ("log", "linear"),
     "backbone": ("efficientnet_lite0", "resnet18"),
     "mask": ("binary", "ratio"),
+    "loss": ("mask", "magnitude"),
     "optimizer": ("sgd", "adamw"),
     "semantic_loss": ("cross_entropy", "bce"),
     "metric": ("mir_eval", "fast"),
