@@ -20,8 +20,6 @@ from avsep_lib.networks import AudioNet, FrameClassifier, log_magnitude
 from avsep_lib.runs import Run
 from avsep_lib.settings import Settings
 
-_HEARD_DB = 60.0  # how far below the loudest bin of a solo a bin still has a vote on what is heard
-
 
 class SemanticNet(nn.Module):
     """Listens, and says of each bin of a mixture which class sounds there.
@@ -170,6 +168,13 @@ def semantic_mask(probabilities: Tensor, background: float) -> Tensor:
     return found.masked_fill(largest < background, probabilities.shape[1])
 
 
+def linear_probabilities(net: SemanticNet, mixture_spec: Tensor) -> Tensor:
+    """How probable each class is at each bin, on the linear axis: complex (B, F, T) -> (B, C, F, T)."""
+    axis, bins = net.settings.frequency_axis, mixture_spec.shape[-2]
+    magnitude = spectra.warp(spectra.magnitude(mixture_spec), axis, net.settings.log_bins)
+    return spectra.unwarp(net.probabilities(magnitude), axis, bins)
+
+
 def masks(net: SemanticNet, mixture_spec: Tensor, classes: Tensor, hard: bool = True) -> Tensor:
     """Masks of the classes that are asked for, ready to apply.
 
@@ -189,9 +194,7 @@ def masks(net: SemanticNet, mixture_spec: Tensor, classes: Tensor, hard: bool = 
     Tensor, shape (B, N, F, T)
         On the linear axis: probabilities are unwarped before they are cut.
     """
-    axis, bins = net.settings.frequency_axis, mixture_spec.shape[-2]
-    magnitude = spectra.warp(spectra.magnitude(mixture_spec), axis, net.settings.log_bins)
-    probabilities = spectra.unwarp(net.probabilities(magnitude), axis, bins)
+    probabilities = linear_probabilities(net, mixture_spec)
     asked = classes[..., None, None]  # (B, N) -> (B, N, 1, 1)
     if hard:
         found = semantic_mask(probabilities, net.settings.background_threshold)
@@ -263,19 +266,16 @@ def heard(net: SemanticNet, waves: Tensor) -> Tensor:
     Returns
     -------
     int64 Tensor, shape (B,)
-        The class that most of the semantic mask has, bins weighted as in training and counted within 60 dB of the
-        loudest; C for background, or for silence.
+        The class to which the semantic mask gives most of the energy; C for background, or for silence.
     """
     settings = net.settings
     spec = spectra.stft(waves.to(_device(net)), settings.n_fft, settings.hop)
-    magnitude = spectra.warp(spectra.magnitude(spec), settings.frequency_axis, settings.log_bins)
-    probabilities = net.probabilities(magnitude)
+    probabilities = linear_probabilities(net, spec)
     found = semantic_mask(probabilities, settings.background_threshold)
-    loud = magnitude > magnitude.amax((-2, -1), keepdim=True) * 10 ** (-_HEARD_DB / 20)
-    votes = probabilities.new_zeros(len(waves), probabilities.shape[1] + 1)
-    votes.scatter_add_(1, found.flatten(1), (training.bin_weight(magnitude) * loud).flatten(1))
-    votes[:, -1] += votes.sum(1) == 0  # nothing sounds
-    return votes.argmax(1)
+    energy = probabilities.new_zeros(len(waves), probabilities.shape[1] + 1)
+    energy.scatter_add_(1, found.flatten(1), spectra.magnitude(spec).square().flatten(1))
+    energy[:, -1] += energy.sum(1) == 0  # nothing sounds
+    return energy.argmax(1)
 
 
 def save_semantic(net: SemanticNet, path: str | Path) -> None:
