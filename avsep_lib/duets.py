@@ -426,7 +426,7 @@ def score_duets(separator: Separator, duets: pd.DataFrame, progress: Callable | 
         if progress:
             progress("separating duets", number + 1, len(duets))
     listed = pd.DataFrame(rows, columns=["mixture", "source", "video_id", "instrument", "found", "pointed"])
-    return evaluation.evaluate(listed, true, methods, separator.settings.metric)
+    return evaluation.evaluate(listed, true, methods, separator.settings)
 
 
 def points_at(separation: Separation, boxes: np.ndarray) -> list[bool]:

@@ -1,8 +1,8 @@
-"""Scores: SDR, SIR, SAR and SI-SDR of each source, what is silent, intervals and tables.
+"""Scores of each source: SDR, SIR, SAR, SI-SDR, SDR over that of the mixture, overlap of masks, and what is silent.
 
 References are the true waveforms as they stand in the mixture. Estimates are never permuted: giving the right sound to
-the right player is the task. A silent reference or estimate has no SDR; it is left out of means and counted. Used by
-notebooks 04 and 05.
+the right player is the task. A silent reference or estimate has no score; it is left out of means and counted. Used by
+notebooks 01, 03, 04 and 05.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,16 +11,16 @@ import joblib
 import numpy as np
 import pandas as pd
 import torch
-from scipy import stats
 from torch.utils.data import DataLoader
 
 from avsep_lib import baselines, bss_eval, mixtures, spectra
 from avsep_lib.networks import Separator
-from avsep_lib.settings import StudyError
+from avsep_lib.settings import Settings, StudyError
 from avsep_lib.store import SILENT_DB, VideoStore, level_db
 
-METRICS = ("sdr_db", "sir_db", "sar_db", "si_sdr_db")
-_RESAMPLINGS = 2000
+METRICS = ("sdr_db", "sir_db", "sar_db", "si_sdr_db", "sdri_db", "dice", "iou")
+_OF_WAVES = METRICS[:4]  # those that an estimate and its references decide by themselves
+_AUDIBLE = 1e-3  # of the loudest bin, -60 dB: quieter ones of a mixture have no part in the overlap of masks
 
 
 def score(references: np.ndarray, estimates: np.ndarray, metric: str = "mir_eval") -> pd.DataFrame:
@@ -63,7 +63,7 @@ def score_methods(
     silent_reference = np.array([level_db(wave) < SILENT_DB for wave in references])
     if silent_reference.any():
         silent = np.where(silent_reference, "reference", "mixture")
-        return [pd.DataFrame(dict.fromkeys(METRICS, np.nan) | {"silent": silent}) for _ in methods]
+        return [pd.DataFrame(dict.fromkeys(_OF_WAVES, np.nan) | {"silent": silent}) for _ in methods]
     silent_estimate = np.array([[level_db(wave) < SILENT_DB - 40 for wave in estimates] for estimates in methods])
     # The score of one estimate does not depend on the others, so a silent one can be stood in for.
     heard = np.where(silent_estimate[..., None], references, np.stack(methods))
@@ -73,7 +73,7 @@ def score_methods(
         scores = np.stack([bss_eval.by_mir_eval(references, estimates) for estimates in heard], axis=1)
     tables = []
     for (sdr, sir, sar), estimates, silent in zip(scores.swapaxes(0, 1), heard, silent_estimate, strict=True):
-        table = pd.DataFrame(dict(zip(METRICS, (sdr, sir, sar, si_sdr(references, estimates)), strict=True)))
+        table = pd.DataFrame(dict(zip(_OF_WAVES, (sdr, sir, sar, si_sdr(references, estimates)), strict=True)))
         table[silent] = np.nan
         tables.append(table.assign(silent=np.where(silent, "estimate", "")))
     return tables
@@ -90,6 +90,38 @@ def si_sdr(references: np.ndarray, estimates: np.ndarray) -> np.ndarray:
     target = scale[:, None] * references
     with np.errstate(divide="ignore"):  # a perfect estimate has an infinite one
         return 10 * np.log10(np.square(target).sum(-1) / np.square(estimates - target).sum(-1))
+
+
+def mask_overlap(references: np.ndarray, estimates: np.ndarray, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+    """How well estimates fill the ideal binary masks of their sources.
+
+    Dice is 2 |A and B| / (|A| + |B|), IoU is |A and B| / |A or B|, counted in bins. The mask A of a source is its ideal
+    binary mask; the mask B of an estimate is where its magnitude is above half of the mixture's, which is the same
+    rule. Both are taken on the linear axis at ``n_fft`` and ``hop``, whatever axis or mask a method works with, or
+    none: so all methods can be compared. Only bins within 60 dB of the loudest of the mixture count. An estimate made
+    with an ideal mask stays a little below 1, since its sound has a spectrogram of its own.
+
+    Parameters
+    ----------
+    references : float array, shape (N, L)
+        As they stand in the mixture, which is their sum.
+    estimates : float array, shape (..., N, L)
+        Of one method or of several.
+    settings : Settings
+
+    Returns
+    -------
+    dice, iou : float array, shape (..., N)
+        Within [0, 1]. Where both masks are empty they agree, which is 1.
+    """
+    waves = [torch.from_numpy(np.asarray(wave, np.float32)) for wave in (references, references.sum(0), estimates)]
+    true, mixture, found = (spectra.magnitude(spectra.stft(wave, settings.n_fft, settings.hop)) for wave in waves)
+    audible = mixture >= _AUDIBLE * mixture.max()
+    ideal = spectra.ideal_binary_mask(true, mixture).bool() & audible
+    masks = spectra.ideal_binary_mask(found, mixture).bool() & audible
+    shared, sizes = (ideal & masks).sum((-2, -1)).numpy(), ideal.sum((-2, -1)).numpy() + masks.sum((-2, -1)).numpy()
+    some = np.maximum(sizes, 1)
+    return np.where(sizes, 2 * shared / some, 1.0), np.where(sizes, shared / np.maximum(some - shared, 1), 1.0)
 
 
 def score_many(
@@ -168,90 +200,56 @@ def compare(separator: Separator, nmf: baselines.Nmf, listed: pd.DataFrame, stor
         "ideal binary mask": [baselines.ideal_mask(sources, settings, "binary") for sources in true],
         "ideal ratio mask": [baselines.ideal_mask(sources, settings, "ratio") for sources in true],
     }
-    return evaluate(listed, true, methods, store.settings.metric)
+    return evaluate(listed, true, methods, store.settings)
 
 
 def evaluate(
-    listed: pd.DataFrame, true: list[np.ndarray], methods: dict[str, list[np.ndarray]], metric: str = "mir_eval"
+    listed: pd.DataFrame, true: list[np.ndarray], methods: dict[str, list[np.ndarray]], settings: Settings
 ) -> pd.DataFrame:
     """Score every method on every mixture of a list.
 
     Parameters
     ----------
     listed : DataFrame
-        As ``mixtures.fixed_list`` gives it.
+        As ``mixtures.fixed_list`` or ``protocol.lists`` gives it.
     true : list of arrays, shape (N, L)
+        The sources as they stand in the mixture, which is their sum.
     methods : dict
-        Estimates of each method, in the order of ``true``.
-    metric : str
-        As in :func:`score`.
+        Estimates of each method, each a list of arrays (N, L) in the order of ``true``. One named ``mixture`` is what
+        ``sdri_db`` is counted from; without it the mixture is scored all the same, and not shown.
+    settings : Settings
+        ``metric`` as in :func:`score`; ``n_fft`` and ``hop`` as in :func:`mask_overlap`.
 
     Returns
     -------
     DataFrame
-        The rows of ``listed`` for each method, with ``method``, the metrics and ``silent``.
+        The rows of ``listed`` for each method, with ``METRICS``, ``silent`` and ``method``. ``sdri_db`` is the SDR
+        above that of the mixture given as the estimate of the same source. What is silent has no score at all.
     """
+    shown = list(methods)
+    if "mixture" not in methods:
+        methods = methods | {"mixture": [baselines.mixture_as_estimate(sources) for sources in true]}
+    floor = list(methods).index("mixture")
     jobs = zip(true, zip(*methods.values(), strict=True), strict=True)
-    scored = zip(*score_many(jobs, metric), strict=True)
+    work = (joblib.delayed(_score_mixture)(sources, estimates, floor, settings) for sources, estimates in jobs)
+    scored = dict(zip(methods, zip(*joblib.Parallel(n_jobs=-1)(work), strict=True), strict=True))
     tables = []
-    for name, parts in zip(methods, scored, strict=True):
-        rows = pd.concat(parts, ignore_index=True)
+    for name in shown:
+        rows = pd.concat(scored[name], ignore_index=True)
         tables.append(pd.concat([listed.reset_index(drop=True), rows], axis=1).assign(method=name))
     return pd.concat(tables, ignore_index=True)
 
 
-def summary(metrics: pd.DataFrame, by: str = "method") -> pd.DataFrame:
-    """Mean of each metric with the 95 % interval of the mean SDR, the median SDR, and counts.
-
-    Parameters
-    ----------
-    metrics : DataFrame
-        As :func:`evaluate` gives it.
-    by : str
-        Column whose values become the rows, in their order of appearance.
-
-    Returns
-    -------
-    DataFrame
-    """
-    rows = {}
-    for name, part in metrics.groupby(by, sort=False):
-        low, high = interval_over_videos(part.sdr_db, part.video_id)
-        rows[name] = {
-            "SDR": part.sdr_db.mean(), "from": low, "to": high, "median": part.sdr_db.median(),
-            "SIR": part.sir_db.mean(), "SAR": part.sar_db.mean(), "SI-SDR": part.si_sdr_db.mean(),
-            "sources": int(part.sdr_db.notna().sum()), "silent": int((part.silent != "").sum()),
-        }  # fmt: skip
-    return pd.DataFrame(rows).T.astype({"sources": int, "silent": int}).rename_axis(by)
-
-
-def paired_difference(metrics: pd.DataFrame, method: str, other: str) -> tuple[float, float, float]:
-    """Mean SDR of ``method`` above ``other`` on the same sources, with its 95 % interval over videos, in dB."""
-    wide = metrics.pivot_table(index=["mixture", "source", "video_id"], columns="method", values="sdr_db")
-    gain = (wide[method] - wide[other]).dropna().reset_index("video_id")
-    return (float(gain[0].mean()), *interval_over_videos(gain[0], gain.video_id))
-
-
-def interval_over_videos(values: pd.Series, video_ids: pd.Series) -> tuple[float, float]:
-    """95 % interval of a mean by resampling videos, since clips of one video are not independent.
-
-    Raises
-    ------
-    StudyError
-        If there is nothing to average.
-    """
-    groups = values.groupby(video_ids.to_numpy()).agg(["sum", "count"]).to_numpy(float)
-    groups = groups[groups[:, 1] > 0]  # a video without a score has no part in the mean
-    if not len(groups):
-        raise StudyError("no score is left to average; every reference or estimate is silent")
-    rng = np.random.default_rng(0)
-    drawn = groups[rng.integers(len(groups), size=(_RESAMPLINGS, len(groups)))].sum(1)
-    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [0.025, 0.975])
-    return float(low), float(high)
-
-
-def accuracy(correct: Sequence[bool]) -> tuple[float, float, float]:
-    """Share of right answers with its 95 % interval (Wilson)."""
-    result = stats.binomtest(int(np.sum(correct)), len(correct))
-    low, high = result.proportion_ci(method="wilson")
-    return result.statistic, low, high
+def _score_mixture(
+    references: np.ndarray, methods: Sequence[np.ndarray], floor: int, settings: Settings
+) -> list[pd.DataFrame]:
+    """All metrics of several methods on one mixture; ``floor`` is the number of that which does nothing."""
+    tables = score_methods(references, methods, settings.metric)
+    overlaps = zip(*mask_overlap(references, np.stack(methods), settings), strict=True)
+    nothing = tables[floor].sdr_db
+    whole = []
+    for table, (dice, iou) in zip(tables, overlaps, strict=True):
+        table = table.assign(sdri_db=table.sdr_db - nothing, dice=dice, iou=iou)
+        table.loc[table.silent != "", ["dice", "iou"]] = np.nan
+        whole.append(table[[*METRICS, "silent"]])
+    return whole

@@ -1,4 +1,6 @@
-"""Scores equal their closed forms, silence is never 0 dB, and intervals are over videos."""
+"""Scores equal their closed forms, swapped estimates are a mistake, and silence is never 0 dB."""
+
+import dataclasses
 
 import joblib
 import numpy as np
@@ -7,11 +9,13 @@ import pytest
 import torch
 
 from avsep_lib import baselines, clips, evaluation, mixtures
-from avsep_lib.evaluation import METRICS, accuracy, interval_over_videos, paired_difference, score, si_sdr, summary
+from avsep_lib.evaluation import METRICS, score, si_sdr
 from avsep_lib.networks import Separator
 from avsep_lib.settings import StudyError
+from avsep_lib.tables import paired_difference, summary
 
 LENGTH = 12_000
+WAVES = list(METRICS[:4])  # what needs no more than an estimate and its references
 
 
 def band(low, high, seed):
@@ -88,8 +92,8 @@ def test_a_silent_estimate_has_no_score_of_its_own(references, metric):
     whole = score(references, estimates, metric)
     estimates[0] = 0
     table = score(references, estimates, metric)
-    assert table.loc[0, list(METRICS)].isna().all() and table.silent[0] == "estimate"
-    np.testing.assert_allclose(table.loc[1, list(METRICS)].astype(float), whole.loc[1, list(METRICS)].astype(float))
+    assert table.loc[0, WAVES].isna().all() and table.silent[0] == "estimate"
+    np.testing.assert_allclose(table.loc[1, WAVES].astype(float), whole.loc[1, WAVES].astype(float))
     assert table.silent[1] == ""
 
 
@@ -97,44 +101,19 @@ def test_a_silent_reference_leaves_nothing_to_score(references, metric):
     quiet = references.copy()
     quiet[1] *= 1e-4
     table = score(quiet, references, metric)
-    assert table[list(METRICS)].isna().all(axis=None)
+    assert table[WAVES].isna().all(axis=None)
     assert list(table.silent) == ["mixture", "reference"]  # both count as left out
 
 
 def test_a_quiet_estimate_is_still_scored(references, metric):
     table = score(references, references * 1e-3 + 1e-5 * NOISE, metric)
-    assert table[list(METRICS)].notna().all(axis=None)
+    assert table[WAVES].notna().all(axis=None)
 
 
 @pytest.mark.parametrize("shape", [(2, LENGTH - 1), (1, LENGTH), (LENGTH,)])
 def test_shapes_that_differ_are_refused(references, shape):
     with pytest.raises(StudyError, match="references"):
         score(references, np.zeros(shape))
-
-
-# Tables
-
-
-def metrics(**columns):
-    size = len(columns["sdr_db"])
-    rows = {"mixture": range(size), "source": 0, "video_id": [f"v{i}" for i in range(size)], "method": "separator",
-            "sir_db": 0.0, "sar_db": 0.0, "si_sdr_db": 0.0, "silent": ""}  # fmt: skip
-    return pd.DataFrame(rows | columns)
-
-
-def test_summary_on_known_numbers():
-    table = pd.concat([
-        metrics(sdr_db=[1.0, 2.0, 6.0], sir_db=[3.0, 4.0, 5.0]),
-        metrics(sdr_db=[5.0, np.nan, 5.0], silent=["", "estimate", ""], method="oracle"),
-    ])  # fmt: skip
-    found = summary(table)
-    assert list(found.index) == ["separator", "oracle"]
-    first, second = found.loc["separator"], found.loc["oracle"]
-    assert (first.SDR, first["median"], first.SIR) == (3.0, 2.0, 4.0)
-    assert 1 <= first["from"] < 3 < first.to <= 6
-    assert (second.SDR, second["from"], second.to) == (5.0, 5.0, 5.0)
-    assert (first.sources, first.silent, second.sources, second.silent) == (3, 0, 2, 1)
-    assert found.sources.dtype == int
 
 
 def test_every_source_of_a_summary_is_scored_or_counted_as_silent(references):
@@ -147,49 +126,56 @@ def test_every_source_of_a_summary_is_scored_or_counted_as_silent(references):
     assert row.sources == 2 and row.sources + row.silent == len(table)
 
 
-def test_interval_of_constant_values_has_no_width():
-    low, high = interval_over_videos(pd.Series([2.5] * 6), pd.Series(list("aabbcd")))
-    assert low == high == 2.5
+# Masks
 
 
-def test_more_clips_of_the_same_videos_do_not_narrow_the_interval():
-    values, videos = pd.Series([1.0, 2.0, 4.0, 8.0]), pd.Series(list("abcd"))
-    once = interval_over_videos(values, videos)
-    many = interval_over_videos(pd.concat([values] * 25), pd.concat([videos] * 25))
-    assert once == pytest.approx(many)
-    more = interval_over_videos(pd.concat([values] * 25), pd.Series([f"v{i}" for i in range(100)]))
-    assert more[1] - more[0] < 0.5 * (once[1] - once[0])
+TONES = 20, 40, 60, 80  # their bins
 
 
-def test_the_interval_covers_the_mean_as_often_as_it_says():
-    rng = np.random.default_rng(0)
-    videos = pd.Series(range(40))
-    covered = 0
-    for _ in range(60):
-        low, high = interval_over_videos(pd.Series(rng.standard_normal(40)), videos)
-        covered += low < 0 < high
-    assert covered >= 50
+def tones(*numbers, level=0.1):
+    """A sum of some of four tones. Each fills three bins of its own, also at both ends, where it mirrors itself."""
+    samples = np.arange(12 * 1022 + 1)
+    return level * sum(np.cos(2 * np.pi * TONES[n] * samples / 1022) for n in numbers)
 
 
-def test_videos_without_a_score_do_not_pull_the_interval_to_zero():
-    values, videos = pd.Series([7.0, np.nan, np.nan, 7.0]), pd.Series(list("abcd"))
-    assert interval_over_videos(values, videos) == (7.0, 7.0)
-    with pytest.raises(StudyError, match="silent"):
-        interval_over_videos(pd.Series([np.nan, np.nan]), pd.Series(list("ab")))
+def overlap(estimates, tiny, references=None):
+    references = np.stack([tones(0, 1), tones(2, 3)]) if references is None else references
+    dice, iou = evaluation.mask_overlap(references, np.stack(estimates), tiny)
+    return dice.round(2).tolist(), iou.round(2).tolist()
 
 
-def test_paired_difference_compares_the_same_sources():
-    first = metrics(sdr_db=[5.0, 7.0, 9.0, 1.0])
-    second = metrics(sdr_db=[2.0, 4.0, 6.0, np.nan], method="mixture").iloc[::-1]
-    assert paired_difference(pd.concat([first, second]), "separator", "mixture") == pytest.approx((3, 3, 3))
-    assert paired_difference(pd.concat([first, second]), "mixture", "separator")[0] == pytest.approx(-3)
+def test_overlap_of_tones_equals_the_closed_form(tiny):
+    """Each tone fills as many bins as another: a mask of m tones, a true one of two, s shared: 2s/(m+2), s/(m+2-s)."""
+    assert overlap([tones(0, 1), tones(2, 3)], tiny) == ([1, 1], [1, 1])
+    assert overlap([tones(0), tones(2, 3, 0)], tiny) == ([0.67, 0.8], [0.5, 0.67])
+    assert overlap([tones(2, 3), tones(0, 1)], tiny) == ([0, 0], [0, 0])
+    assert overlap([tones(1, 2), tones(1, 2)], tiny) == ([0.5, 0.5], [0.33, 0.33])
 
 
-def test_accuracy_with_its_interval():
-    share, low, high = accuracy([True] * 9 + [False])
-    assert share == 0.9
-    assert (low, high) == pytest.approx((0.5958, 0.9821), abs=1e-3)  # Wilson
-    assert accuracy([True] * 5)[2] == 1.0
+def test_a_quieter_estimate_fills_its_mask_down_to_half_of_the_mixture(tiny):
+    assert overlap([tones(0, 1, level=0.06), tones(2, 3, level=0.04)], tiny) == ([1, 0], [1, 0])
+
+
+def test_two_empty_masks_agree(tiny):
+    """A source below half of the mixture everywhere, and an estimate that is quiet too."""
+    sources = np.stack([tones(0, level=0.1), tones(0, level=0.01)])
+    assert overlap([tones(0), tones(0, level=0.01)], tiny, sources) == ([1, 1], [1, 1])
+    assert overlap([tones(0), tones(0)], tiny, sources) == ([1, 0], [1, 0])
+
+
+def test_bins_far_below_the_loudest_have_no_part_in_the_overlap(tiny):
+    """A tone 70 dB down is nobody's; one 40 dB down is half of what is to be found."""
+    for level_db, found in ((-70, 1.0), (-40, 0.67)):
+        quiet = tones(1, level=0.1 * 10 ** (level_db / 20))
+        assert overlap([tones(0), tones(2)], tiny, np.stack([tones(0) + quiet, tones(2)]))[0] == [found, 1]
+
+
+def test_masks_can_be_counted_for_several_methods_at_once(tiny):
+    sources = np.stack([tones(0, 1), tones(2, 3)])
+    both = np.stack([sources, sources[::-1]])
+    dice, iou = evaluation.mask_overlap(sources, both, tiny)
+    assert dice.shape == iou.shape == (2, 2)
+    np.testing.assert_array_equal(dice[0], evaluation.mask_overlap(sources, both[0], tiny)[0])
 
 
 # On mixtures
@@ -251,7 +237,7 @@ def test_an_oracle_is_far_above_the_mixture_in_a_table(listed, loader, tiny, met
         "mixture": [baselines.mixture_as_estimate(sources) for sources in true],
         "ideal": [baselines.ideal_mask(sources, tiny, "ratio") for sources in true],
     }
-    table = evaluation.evaluate(listed, true, methods, metric)
+    table = evaluation.evaluate(listed, true, methods, dataclasses.replace(tiny, metric=metric))
     assert list(table.columns) == [*listed.columns, *METRICS, "silent", "method"]
     assert len(table) == 2 * len(listed)
     assert table.method.unique().tolist() == ["mixture", "ideal"]
@@ -263,11 +249,55 @@ def test_an_oracle_is_far_above_the_mixture_in_a_table(listed, loader, tiny, met
     assert gain > 5 and low <= gain <= high
 
 
+def test_the_gain_over_the_mixture_is_counted_from_the_same_source(listed, loader, tiny):
+    true = evaluation.references(loader)
+    methods = {
+        "ideal": [baselines.ideal_mask(sources, tiny, "binary") for sources in true],
+        "mixture": [baselines.mixture_as_estimate(sources) for sources in true],
+    }
+    table = evaluation.evaluate(listed, true, methods, tiny)
+    ideal, mixture = (table[table.method == name].reset_index(drop=True) for name in methods)
+    np.testing.assert_allclose(ideal.sdri_db, ideal.sdr_db - mixture.sdr_db)
+    assert (mixture.sdri_db == 0).all() and (ideal.sdri_db > 5).all()
+    alone = evaluation.evaluate(listed, true, {"ideal": methods["ideal"]}, tiny)
+    pd.testing.assert_frame_equal(alone, table[table.method == "ideal"], rtol=1e-6)
+    dice, iou = evaluation.mask_overlap(true[1], methods["ideal"][1], tiny)
+    np.testing.assert_array_equal(ideal[ideal.mixture == 1].dice, dice)
+    np.testing.assert_array_equal(ideal[ideal.mixture == 1].iou, iou)
+    assert (ideal.dice > mixture.dice).all()
+
+
+def test_swapped_estimates_lose_in_every_metric_but_the_artefacts(listed, loader, tiny):
+    true = evaluation.references(loader)
+    right = [baselines.ideal_mask(sources, tiny, "binary") for sources in true]
+    table = evaluation.evaluate(listed, true, {"right": right, "swapped": [pair[::-1] for pair in right]}, tiny)
+    means = table.groupby("method")[list(METRICS)].mean()
+    for name in ("sdr_db", "sir_db", "si_sdr_db", "sdri_db"):
+        assert means[name]["right"] > means[name]["swapped"] + 10
+    for name in ("dice", "iou"):
+        assert means[name]["right"] > means[name]["swapped"] + 0.5
+
+
+def test_what_is_silent_has_no_score_at_all(listed, loader, tiny):
+    true = evaluation.references(loader)
+    true[0] = true[0].copy()
+    true[0][1] = 0
+    estimates = [sources.copy() for sources in true]
+    estimates[1][0] = 0
+    table = evaluation.evaluate(listed, true, {"own": estimates}, tiny)
+    assert table.silent.tolist() == ["mixture", "reference", "estimate", "", "", ""]
+    assert table[list(METRICS)].isna().all(axis=1).tolist() == [True] * 3 + [False] * 3
+    assert table[list(METRICS)].isna().any(axis=1).tolist() == [True] * 3 + [False] * 3
+
+
 def test_both_metrics_give_one_table(listed, loader, tiny):
     true = evaluation.references(loader)
     methods = {kind: [baselines.ideal_mask(sources, tiny, kind) for sources in true] for kind in ("binary", "ratio")}
     methods["binary"][1][0] = 0
-    exact, fast = (evaluation.evaluate(listed, true, methods, metric) for metric in ("mir_eval", "fast"))
+    exact, fast = (
+        evaluation.evaluate(listed, true, methods, dataclasses.replace(tiny, metric=metric))
+        for metric in ("mir_eval", "fast")
+    )
     pd.testing.assert_frame_equal(fast, exact, rtol=0, atol=0.01)
     assert (fast.silent == "estimate").sum() == 1
 
@@ -281,8 +311,8 @@ def test_methods_of_one_mixture_share_the_work_on_its_references(listed, loader,
 
     monkeypatch.setattr(evaluation.bss_eval, "bss_eval", watched)
     true = evaluation.references(loader)
-    evaluation.evaluate(listed, true, dict.fromkeys("abc", true), "fast")
-    assert shapes == [(3, *true[0].shape)] * 3
+    evaluation.evaluate(listed, true, dict.fromkeys("abc", true), tiny)
+    assert shapes == [(4, *true[0].shape)] * 3  # and the mixture, for what is gained on it
 
 
 def test_the_main_table_has_every_method_on_every_source(separator, listed, store, index, tiny):
