@@ -101,7 +101,7 @@ class Settings:
 
     # Training the semantic net, which has no pictures to ask with
     semantic_loss: str = "cross_entropy"  # cross_entropy (against each class's share) or bce (a binary mask each)
-    background_threshold: float = 0.3  # bins where no class is as probable as this are background
+    background_threshold: float = 0.2  # bins where no class is as probable as this are background
 
     # Evaluation
     validation_mixtures: int = 256
