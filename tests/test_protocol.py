@@ -1,6 +1,9 @@
 """The lists that are scored are those that are committed, and a video in two splits is found under any name."""
 
+import ast
 import dataclasses
+import importlib
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -108,3 +111,19 @@ def test_a_copy_of_a_file_in_another_split_is_named(index, tmp_path):
 def test_a_copy_within_one_split_is_no_leak(index, tmp_path):
     copy = shutil.copy(clips.choose(index, "train").path[0], tmp_path / "copy.mp4")
     protocol.check_disjoint(planted(index, path=str(copy), split="train"))
+
+
+# The document
+
+
+def test_code_and_tests_that_the_document_names_are_there():
+    text = (PROJECT_ROOT / "docs/protocol.md").read_text()
+    tests = set(re.findall(r"`(test_\w+\.py)::(\w+)`", text))
+    assert len(tests) > 15
+    for file, name in tests:
+        nodes = ast.parse((PROJECT_ROOT / "tests" / file).read_text()).body
+        assert name in {node.name for node in nodes if isinstance(node, ast.FunctionDef)}, f"{file} has no {name}"
+    code = set(re.findall(r"`(protocol|evaluation|tables|training)\.(\w+)`", text))
+    assert len(code) > 8
+    for module, name in code:
+        assert hasattr(importlib.import_module(f"avsep_lib.{module}"), name), f"{module} has no {name}"
