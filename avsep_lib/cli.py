@@ -41,7 +41,7 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _separate(options: argparse.Namespace) -> None:
-    from avsep_lib import duets, networks, plots, runs
+    from avsep_lib import duet_plots, duets, networks, plots, runs
 
     default = PROJECT_ROOT / "checkpoints" / "laptop" / "seed0" / "separator.pt"
     if options.checkpoint is None and not default.is_file():
@@ -55,7 +55,7 @@ def _separate(options: argparse.Namespace) -> None:
         where = f"{player.left:4.0%} to {player.right:4.0%} of the width"
         sure = "" if math.isnan(player.confidence) else f" ({player.confidence:.0%} sure)"
         print(f"{where}: {player.instrument}{sure}")
-    picture = plots.save_picture(plots.duet_panel(separation, separator.settings), out / "players.png")
+    picture = plots.save_picture(duet_plots.duet_panel(separation, separator.settings), out / "players.png")
     for path in [*separation.tracks, *duets.write_videos(separation, out), picture]:
         print(path)
 

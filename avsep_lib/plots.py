@@ -1,4 +1,4 @@
-"""Figures of the study: data and an optional ``ax`` in, a figure out, all in one style.
+"""Pictures of the study: data and an optional ``ax`` in, a figure out; and the one style of all figures.
 
 Made to be read in print, in grey, and by colour-blind eyes: an instrument and a method keep their colour throughout,
 and no meaning hangs on colour alone. Spectrograms are in dB below their loudest bin. Axes of arrays: N sources, F bins,
@@ -6,23 +6,21 @@ T steps, P pictures, H W of a picture, h w of a map. Used by every notebook.
 """
 
 import io
+import re
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
 import numpy as np
-import pandas as pd
-import torch
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import ListedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import MaxNLocator
 from PIL import Image
+from scipy import ndimage
 
 from avsep_lib import files, spectra
-from avsep_lib.duets import Separation
 from avsep_lib.runs import Run
 from avsep_lib.settings import Settings
 
@@ -31,16 +29,21 @@ FLOOR_DB = -60.0  # what is quieter is drawn as black
 _SHOWN_HZ = {"linear": (0, 1000, 2000, 3000, 4000, 5000, 10_000), "log": (0, 100, 250, 500, 1000, 2000, 5000, 10_000)}
 
 INK = "#222222"
+NOTHING = "#E6E6E6"  # where there is nothing to show: background, silence
 _INSTRUMENTS = {
     "accordion": "#332288", "acoustic_guitar": "#CC6677", "cello": "#117733", "clarinet": "#88CCEE",
     "erhu": "#882255", "flute": "#DDAA33", "saxophone": "#44AA99", "trumpet": "#EE7733", "tuba": "#0077BB",
     "violin": "#AA4499", "xylophone": "#999933",
 }  # fmt: skip
-_METHODS = (  # part of a method's name, colour, hatch: floors grey, ceilings hatched, what was learned in colour
-    ("shuffled", "#E69F00", ""), ("mixture", "#D5D5D5", ""), ("nmf", "#9A9A9A", ""), ("binary", "#F2F2F2", "////"),
-    ("ratio", "#F2F2F2", "...."), ("separator", "#0B5A8A", ""),
-)  # fmt: skip
-_SPLITS = {"train": "#0B5A8A", "validation": "#E69F00", "test": "#C9DDEA"}
+# How a method's name begins, and its colour: floors grey, ceilings nearly white, what learns in colour, ours darkest.
+_METHODS = {
+    "mixture": "#DADADA", "nmf, instruments known": "#8C8C8C", "nmf": "#A8A8A8", "robust pca": "#C2C2C2",
+    "sound of pixels": "#E08A2E", "semantic mask": "#BC80BD", "ideal": "#F4F4F4", "separator": "#0B5A8A",
+}  # fmt: skip
+_OTHER_METHOD = "#7FB2D5"
+_HATCHES = {"binary": "////", "ideal ratio": "....", "robust pca": "\\\\\\\\"}  # by a part of the name
+_TINTS = {"shuffled": 0.22, "true class": 0.5, "linear": 0.62}  # by a part of the name: how much of the colour is left
+SPLITS = {"train": "#0B5A8A", "validation": "#E69F00", "test": "#C9DDEA"}
 
 # One style for every figure, also for those that a notebook draws itself; fonts are embedded in a PDF as TrueType.
 matplotlib.rcParams.update({
@@ -97,6 +100,14 @@ def save_picture(figure: Figure, path: str | Path) -> Path:
     return Path(path)
 
 
+def canvas(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
+    """The given axes with their figure, or new ones of a size in inches."""
+    if ax is not None:
+        return ax.figure, ax
+    figure = Picture(figsize=size, layout="constrained")
+    return figure, figure.subplots()
+
+
 def instrument_colour(name: str) -> str:
     """The colour of an instrument, the same in every figure; an unknown name gets one of them, always the same."""
     return _INSTRUMENTS.get(name) or list(_INSTRUMENTS.values())[zlib.crc32(name.encode()) % len(_INSTRUMENTS)]
@@ -110,42 +121,39 @@ def player_colours(instruments: Sequence[str]) -> list[str]:
 
 
 def method_look(name: str) -> dict[str, str]:
-    """Face colour, edge and hatch of a method, the same in every figure."""
-    known = ((colour, hatch) for part, colour, hatch in _METHODS if part in name.lower())
-    colour, hatch = next(known, ("#56B4E9", ""))
-    return {"facecolor": colour, "edgecolor": INK, "hatch": hatch, "linewidth": 0.6}
+    """Face colour, edge and hatch of a method, the same in every figure.
+
+    The colour is that of its kind; lighter for the linear axis, the true class given and shuffled pictures. The hatch
+    says which mask: lines for binary, dots for an ideal ratio mask.
+    """
+    name = name.lower()
+    colour = next((colour for start, colour in _METHODS.items() if name.startswith(start)), _OTHER_METHOD)
+    tint = min((share for part, share in _TINTS.items() if part in name), default=1.0)
+    hatch = next((hatch for part, hatch in _HATCHES.items() if part in name), "")
+    return {"facecolor": mixed(colour, tint), "edgecolor": INK, "hatch": hatch, "linewidth": 0.6}
+
+
+def mixed(colour: str, share: float, other: str = "white") -> str:
+    """A share of a colour, the rest of it another one."""
+    return to_hex(share * np.array(to_rgb(colour)) + (1 - share) * np.array(to_rgb(other)))
+
+
+def grey(colour: str) -> float:
+    """How light a colour is when printed in grey, from 0 to 1."""
+    return float(np.dot(to_rgb(colour), (0.299, 0.587, 0.114)))
 
 
 def readable(name: str) -> str:
     """``acoustic_guitar`` as *acoustic guitar*, ``cello+flute`` as *cello + flute*."""
-    return str(name).replace("_", " ").replace("+", " + ")
-
-
-def clips_per_instrument(counts: pd.DataFrame, ax: Axes | None = None) -> Figure:
-    """Videos of each instrument by split: ``counts`` as ``clips.counts`` gives it, instruments by splits."""
-    figure, ax = _canvas(ax, (WIDTH, 0.6 + 0.24 * len(counts)))
-    left = np.zeros(len(counts))
-    rows = np.arange(len(counts))
-    for split, numbers in counts.items():
-        ax.barh(rows, numbers, left=left, height=0.7, color=_SPLITS[split], edgecolor="white", label=split)
-        left += numbers.to_numpy()
-    for row, total in zip(rows, left, strict=True):
-        ax.text(total, row, f" {total:.0f}", va="center", fontsize=7)
-    ax.set_yticks(rows, [readable(name) for name in counts.index])
-    ax.set(xlabel="solo videos", xlim=(0, left.max() * 1.06))
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.invert_yaxis()
-    ax.tick_params(axis="y", length=0)
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=3)
-    return figure
+    return re.sub(r"(?<=\w)\+(?=\w)", " + ", str(name).replace("_", " "))
 
 
 def waveform(sound: np.ndarray, sample_rate_hz: int, ax: Axes | None = None, title: str = "") -> Figure:
     """Samples (L,) over time, as the range within each of at most 1500 columns."""
-    figure, ax = _canvas(ax, (WIDTH, 1.3))
+    figure, ax = canvas(ax, (WIDTH, 1.3))
     parts = np.array_split(np.asarray(sound), min(1500, len(sound)))
     times = np.linspace(0, len(sound) / sample_rate_hz, len(parts))
-    ax.fill_between(times, [p.min() for p in parts], [p.max() for p in parts], color=_SPLITS["train"], linewidth=0.4)
+    ax.fill_between(times, [p.min() for p in parts], [p.max() for p in parts], color=SPLITS["train"], linewidth=0.4)
     limit = max(float(np.abs(sound).max()), 1e-3) * 1.05
     ax.set(xlabel="time (s)", ylabel="amplitude", xlim=(0, times[-1]), ylim=(-limit, limit), title=title)
     return figure
@@ -171,7 +179,7 @@ def spectrogram(
     bar : bool
         Whether to draw the colour bar.
     """
-    figure, ax = _canvas(ax, (WIDTH, 2.2))
+    figure, ax = canvas(ax, (WIDTH, 2.2))
     magnitude = np.asarray(magnitude)
     loudest = loudest or max(float(magnitude.max()), spectra.LOG_FLOOR)
     shown = 20 * np.log10(np.maximum(magnitude / loudest, 10 ** (FLOOR_DB / 20)))
@@ -186,11 +194,104 @@ def mask(
     bar: bool = True,
 ) -> Figure:  # fmt: skip
     """A mask (F, T) from 0 to 1; as :func:`spectrogram`."""
-    figure, ax = _canvas(ax, (WIDTH, 2.2))
+    figure, ax = canvas(ax, (WIDTH, 2.2))
     image = _time_frequency(ax, np.asarray(values), settings, axis, title, cmap="viridis", vmin=0, vmax=1)
     if bar:
         _colour_bar(image, ax, "mask")
     return figure
+
+
+def semantic_mask(
+    classes: np.ndarray, instruments: Sequence[str], settings: Settings, axis: str = "log", ax: Axes | None = None,
+    title: str = "", legend: bool = True,
+) -> Figure:  # fmt: skip
+    """A semantic mask in the colours of its instruments, each named where most of it is, which survives print in grey.
+
+    Parameters
+    ----------
+    classes : int array or Tensor, shape (F, T)
+        The class of each bin, or C for background, which is light grey.
+    instruments : C str
+    settings : Settings
+    axis : str
+        What the rows F are, ``linear`` or ``log``.
+    ax : Axes, optional
+    title : str
+    legend : bool
+        Whether to add a legend of the classes that occur.
+    """
+    figure, ax = canvas(ax, (WIDTH, 2.4))
+    classes = np.asarray(classes)
+    colours = ListedColormap([*(instrument_colour(name) for name in instruments), NOTHING])
+    _time_frequency(ax, classes, settings, axis, title, cmap=colours, vmin=-0.5, vmax=len(instruments) + 0.5)
+    _name_classes(ax, classes, instruments)
+    if legend:
+        handles = _class_patches([classes], instruments)
+        figure.legend(handles=handles, loc="outside upper left", ncols=min(len(handles), 6))
+    return figure
+
+
+def semantic_panel(
+    mixture: np.ndarray, true_classes: np.ndarray, predicted_classes: np.ndarray, instruments: Sequence[str],
+    settings: Settings, axis: str = "log", pictures: Sequence[np.ndarray] = (), names: Sequence[str] = (),
+) -> Figure:  # fmt: skip
+    """A mixture, its true semantic mask and the predicted one, with one legend.
+
+    Parameters
+    ----------
+    mixture : real array or Tensor, shape (F, T)
+        Magnitude.
+    true_classes, predicted_classes : int array or Tensor, shape (F, T)
+        As in :func:`semantic_mask`; :func:`loudest_classes` makes the true ones.
+    instruments : C str
+    settings : Settings
+    axis : str
+        What the rows F are, ``linear`` or ``log``.
+    pictures : N uint8 arrays, shape (H, W, 3), optional
+    names : N str, optional
+        Instruments in the pictures.
+    """
+    top = 1.25 if len(pictures) else 0.7
+    figure = Picture(figsize=(WIDTH, top + 2.0), layout="constrained")
+    rows = figure.add_gridspec(2, 1, height_ratios=[top - 0.1, 1.9])
+    head = rows[0].subgridspec(1, len(pictures) + 1, width_ratios=[1] * len(pictures) + [5 - len(pictures)])
+    for n, picture in enumerate(pictures):
+        name = names[n] if len(names) else ""
+        framed(figure.add_subplot(head[n]), picture, readable(name), instrument_colour(name) if name else INK)
+    panels = rows[1].subgridspec(1, 3).subplots()
+    spectrogram(mixture, settings, axis, panels[0], "mixture", bar=False)
+    for ax, classes, title in zip(panels[1:], (true_classes, predicted_classes), ("true", "predicted"), strict=True):
+        semantic_mask(classes, instruments, settings, axis, ax, f"{title} semantic mask", legend=False)
+    outer_labels(panels, last=True)
+    keys = figure.add_subplot(head[len(pictures)])
+    place = (0.0, 0.75, 0.42, 0.1) if len(pictures) else (0.0, 0.6, 0.3, 0.2)
+    keys.set_axis_off()
+    colour_key(keys, panels[0].images[0], "level (dB)", place)
+    handles = _class_patches([true_classes, predicted_classes], instruments)
+    keys.legend(
+        handles=handles, loc="upper right", ncols=-(-len(handles) // (6 if len(pictures) else 2)), borderaxespad=0
+    )
+    return figure
+
+
+def loudest_classes(magnitudes: np.ndarray, classes: Sequence[int], n_classes: int) -> np.ndarray:
+    """The true semantic mask of sources: the loudest one's class in each bin.
+
+    Parameters
+    ----------
+    magnitudes : real array or Tensor, shape (N, F, T)
+        Of the sources as they stand in the mixture.
+    classes : N int
+    n_classes : int
+        C, which stands for background: bins ``FLOOR_DB`` below the loudest one.
+
+    Returns
+    -------
+    int array, shape (F, T)
+    """
+    magnitudes = np.asarray(magnitudes)
+    found = np.asarray(classes)[magnitudes.argmax(0)]
+    return np.where(magnitudes.max(0) > magnitudes.max() * 10 ** (FLOOR_DB / 20), found, n_classes)
 
 
 def masks_panel(
@@ -230,7 +331,7 @@ def masks_panel(
     image = None
     for n, name in enumerate(names):
         if seen:
-            _framed(figure.add_subplot(grid[n + 1, 0]), pictures[n], readable(name), instrument_colour(name))
+            framed(figure.add_subplot(grid[n + 1, 0]), pictures[n], readable(name), instrument_colour(name))
         panels = [figure.add_subplot(grid[n + 1, column]) for column in range(seen, columns)]
         spectrogram(magnitudes[n], settings, axis, panels[0], "", loudest, bar=False)
         for ax, values in zip(panels[1:], masks.values(), strict=True):
@@ -240,10 +341,10 @@ def masks_panel(
             ax.set_title(title)
         if not seen:
             panels[0].set_title(readable(name), color=instrument_colour(name))
-        _outer_labels(panels, last=n == len(names) - 1)
-    _outer_labels([top], last=False)
+        outer_labels(panels, last=n == len(names) - 1)
+    outer_labels([top], last=False)
     if masks:
-        _keys(figure.add_subplot(grid[0, seen + 1 :]), top.images[0], image)
+        colour_keys(figure.add_subplot(grid[0, seen + 1 :]), top.images[0], image)
     return figure
 
 
@@ -255,7 +356,7 @@ def frames(pictures: Sequence[np.ndarray], titles: Sequence[str] = (), columns: 
     figure = Picture(figsize=(columns * size, rows * (size * height / width + 0.25)), layout="constrained")
     for n, ax in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         if n < len(pictures):
-            _framed(ax, pictures[n], titles[n] if len(titles) else "")
+            framed(ax, pictures[n], titles[n] if len(titles) else "")
         else:
             ax.set_axis_off()
     return figure
@@ -280,8 +381,8 @@ def boxes(
     title : str
     """
     height, width = picture.shape[:2]
-    figure, ax = _canvas(ax, (WIDTH * 0.75, WIDTH * 0.75 * height / width))
-    _framed(ax, picture, title)
+    figure, ax = canvas(ax, (WIDTH * 0.75, WIDTH * 0.75 * height / width))
+    framed(ax, picture, title)
     for n, (box, name, colour) in enumerate(zip(places, names, player_colours(names), strict=True)):
         corner = box[0] * width + 1, box[1] * height + 1
         size = (box[2] - box[0]) * width - 2, (box[3] - box[1]) * height - 2
@@ -291,42 +392,6 @@ def boxes(
         place = box[0] * width + 0.02 * width, (0.96 - 0.14 * (n % 2)) * height
         label = ax.text(*place, text, va="bottom", fontsize=6, color="white")
         label.set(bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.5}, in_layout=False)
-    return figure
-
-
-def history(table: pd.DataFrame) -> Figure:
-    """Curves of a training: ``table`` with the columns of ``history.csv``, loss left and accuracy, if any, right."""
-    kinds = [kind for kind in ("loss", "accuracy") if any(name.startswith(kind) for name in table)]
-    figure = Picture(figsize=(WIDTH if len(kinds) > 1 else WIDTH * 0.6, 2.2), layout="constrained")
-    looks = {
-        "train": {"color": "#0B5A8A", "marker": "o"},
-        "validation": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
-    }
-    for ax, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
-        for part, look in looks.items():
-            if f"{kind}_{part}" in table:
-                ax.plot(table.epoch, table[f"{kind}_{part}"], label=part, markersize=3, **look)
-        ax.set(xlabel="epoch", ylabel=kind if kind == "loss" else f"{kind} (share)")
-        ax.set_ylim(*((0, None) if kind == "loss" else (0, 1.02)))
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.legend()
-    return figure
-
-
-def confusion(matrix: np.ndarray, labels: Sequence[str], ax: Axes | None = None) -> Figure:
-    """Counts (true, predicted) as numbers, shares of each row as shade."""
-    matrix, size = np.asarray(matrix), min(1.4 + 0.3 * len(labels), WIDTH)
-    figure, ax = _canvas(ax, (size, size - 0.1))
-    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for row, column in zip(*np.nonzero(matrix), strict=True):
-        ink = "white" if shares[row, column] > 0.6 else INK
-        ax.text(column, row, matrix[row, column], ha="center", va="center", fontsize=7, color=ink)
-    names = [readable(name) for name in labels]
-    ax.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
-    ax.set_yticks(range(len(names)), names)
-    ax.set(xlabel="predicted", ylabel="true")
-    ax.tick_params(length=0)
     return figure
 
 
@@ -370,136 +435,9 @@ def heat_maps(
 
 def draw_map(picture: np.ndarray, values: np.ndarray, ax: Axes, largest: float):
     """One map (h, w) over its picture (H, W, 3) in ``ax``; gives back the image of the map."""
-    _framed(ax, _greyed(picture), "")
-    share = np.clip(_smooth(values, picture.shape) / max(largest, 1e-12), 0, 1)
+    framed(ax, greyed(picture), "")
+    share = np.clip(smooth(values, picture.shape) / max(largest, 1e-12), 0, 1)
     return ax.imshow(share * largest, cmap="magma", vmin=0, vmax=largest, alpha=0.25 + 0.5 * share)
-
-
-def method_bars(table: pd.DataFrame, ax: Axes | None = None, unit: str = "mean SDR (dB)") -> Figure:
-    """Mean SDR of each method with its 95 % interval.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As ``evaluation.summary`` gives it: a row for each method, from top to bottom, with ``SDR``, ``from``, ``to``.
-    ax : Axes, optional
-    unit : str
-        Label of the axis of values.
-    """
-    figure, ax = _canvas(ax, (WIDTH, 0.6 + 0.3 * len(table)))
-    for row, (name, values) in enumerate(table.iterrows()):
-        mean, low, high = (float(values[column]) for column in ("SDR", "from", "to"))
-        ax.barh(row, mean, height=0.66, **method_look(str(name)))
-        ax.errorbar(mean, row, xerr=[[mean - low], [high - mean]], color=INK, linewidth=1, capsize=2.5)
-        ax.text(max(high, 0), row, f"  {mean:.2f}", va="center", fontsize=7)
-    ax.set_yticks(range(len(table)), [readable(name) for name in table.index])
-    ax.axvline(0, color=INK, linewidth=0.6)
-    ax.set(xlabel=f"{unit}; whiskers: 95 % interval of the mean", ylim=(len(table) - 0.5, -0.5))
-    ax.margins(x=0.1)
-    ax.tick_params(axis="y", length=0)
-    return figure
-
-
-def score_boxes(metrics: pd.DataFrame, by: str = "instrument", ax: Axes | None = None) -> Figure:
-    """SDR of every source: a box for each group, and in it for each method.
-
-    Parameters
-    ----------
-    metrics : DataFrame
-        Rows of ``evaluation.evaluate``, of one or a few methods.
-    by : str
-        Column that groups, such as ``instrument``; ``pair`` is the instruments of the mixture that a source is from.
-    ax : Axes, optional
-
-    Notes
-    -----
-    A box holds the middle half, its line is the median, whiskers reach the furthest value within 1.5 boxes, and what
-    lies beyond is drawn as points. Groups stand in the order of their median. Silent sources have no score.
-    """
-    if by == "pair" and "pair" not in metrics:
-        together = metrics.groupby(["method", "mixture"]).instrument
-        metrics = metrics.assign(pair=together.transform(lambda names: "+".join(sorted(names))))
-    metrics = metrics.dropna(subset="sdr_db")
-    groups = list(metrics.groupby(by).sdr_db.median().sort_values(ascending=False).index)
-    methods = list(metrics.method.unique())
-    figure, ax = _canvas(ax, (WIDTH, 0.7 + len(groups) * (0.14 + 0.14 * len(methods))))
-    width = 0.76 / len(methods)
-    for place, method in enumerate(methods):
-        values = [metrics[(metrics[by] == group) & (metrics.method == method)].sdr_db for group in groups]
-        rows = np.arange(len(groups)) + (place - (len(methods) - 1) / 2) * width
-        ax.boxplot(
-            values, positions=rows, widths=0.85 * width, orientation="horizontal", patch_artist=True,
-            manage_ticks=False, boxprops=method_look(method), medianprops={"color": "#D55E00", "linewidth": 1.6},
-            capprops={"linewidth": 0.6}, whiskerprops={"linewidth": 0.6},
-            flierprops={"marker": ".", "markersize": 3, "markerfacecolor": INK},
-        )  # fmt: skip
-    counted = metrics.groupby([by, "method"]).size().groupby(by).max()
-    ax.set_yticks(range(len(groups)), [f"{readable(group)} ({counted[group]})" for group in groups])
-    ax.set(xlabel="SDR (dB); in brackets: sources", ylim=(len(groups) - 0.5, -0.5))
-    ax.axvline(0, color=INK, linewidth=0.6, zorder=0)
-    ax.grid(axis="x", linewidth=0.3, color="#CCCCCC")
-    ax.set_axisbelow(True)
-    ax.tick_params(axis="y", length=0)
-    keys = [Patch(**method_look(method), label=readable(method)) for method in methods]
-    figure.legend(handles=keys, loc="outside upper left", ncols=len(keys))
-    return figure
-
-
-def duet_panel(separation: Separation, settings: Settings, true_boxes: np.ndarray | None = None) -> Figure:
-    """What came of a video: who was found where, who sounds where, and the mixture with the share of each player.
-
-    Parameters
-    ----------
-    separation : Separation
-        As ``duets.separate_video`` gives it.
-    settings : Settings
-        Those of the separator.
-    true_boxes : float array, shape (N, 4), optional
-        As ``rendered.read_truth`` gives them, drawn dotted: x0, y0, x1, y1 as shares of the picture.
-
-    Notes
-    -----
-    Top: the strips of the players, the energy of the sound of each place, and whose sound each place has, in the
-    players' colours and bright where there is energy. Middle: the mixture and each track, on one scale. Bottom: the
-    share of each track in the mixture. Frequencies are on the log axis. Of a video of more than a minute, the minute in
-    its middle is drawn.
-    """
-    count = len(separation.players)
-    columns = max(3, count + 1)
-    colours = player_colours([player.instrument for player in separation.players])
-    figure = Picture(figsize=(WIDTH * columns / 3, 4.6), layout="constrained")
-    grid = figure.add_gridspec(3, columns, height_ratios=[1.1, 1, 1])
-    _draw_places(separation, [figure.add_subplot(grid[0, column]) for column in range(3)], colours, true_boxes)
-    start_s, waves = separation.excerpt()
-    magnitude = np.abs(_log_magnitudes(waves, settings))
-    loudest = float(magnitude[0].max())
-    top = figure.add_subplot(grid[1, 0])
-    spectrogram(magnitude[0], settings, "log", top, "mixture", loudest, bar=False)
-    tracks, shares = [], []
-    for n, (player, colour) in enumerate(zip(separation.players, colours, strict=True), start=1):
-        tracks.append(figure.add_subplot(grid[1, n]))
-        title = f"track: {readable(player.instrument)}"
-        spectrogram(magnitude[n], settings, "log", tracks[-1], title, loudest, bar=False)
-        shares.append(figure.add_subplot(grid[2, n]))
-        share = np.clip(magnitude[n] / np.maximum(magnitude[0], spectra.LOG_FLOOR), 0, 1)
-        mask(share, settings, "log", shares[-1], "its share of the mixture", bar=False)
-        for ax in (tracks[-1], shares[-1]):
-            ax.title.set_color(colour)
-    for image in (ax.images[0] for ax in (top, *tracks, *shares)):
-        left, right, *rows = image.get_extent()
-        image.set_extent((left + start_s, right + start_s, *rows))
-    _outer_labels([top, *tracks], last=False)
-    _outer_labels(shares, last=True, first=False)  # as in the row above
-    _keys(figure.add_subplot(grid[2, 0]), top.images[0], shares[0].images[0])
-    return figure
-
-
-def _canvas(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
-    """The given axes with their figure, or new ones."""
-    if ax is not None:
-        return ax.figure, ax
-    figure = Picture(figsize=size, layout="constrained")
-    return figure, figure.subplots()
 
 
 def frequency_rows(frequencies_hz: np.ndarray, rows: int, sample_rate_hz: int, axis: str) -> np.ndarray:
@@ -522,7 +460,7 @@ def _time_frequency(ax: Axes, values: np.ndarray, settings: Settings, axis: str,
     return image
 
 
-def _outer_labels(panels: Sequence[Axes], last: bool, first: bool = True) -> None:
+def outer_labels(panels: Sequence[Axes], last: bool, first: bool = True) -> None:
     """In a row of panels, label frequencies at the first one only, and times only in the last row."""
     for ax in panels[int(first) :]:
         ax.set_ylabel("")
@@ -533,13 +471,49 @@ def _outer_labels(panels: Sequence[Axes], last: bool, first: bool = True) -> Non
             ax.set_xticklabels([])
 
 
-def _keys(ax: Axes, level, share) -> None:
-    """The colour bars of a panel, in a cell of its own."""
+def colour_keys(ax: Axes, level, share, label: str = "mask") -> None:
+    """The colour bars of a panel, of levels and of shares, in a cell of its own."""
     ax.set_axis_off()
-    for image, label, height in ((level, "level (dB)", 0.78), (share, "mask", 0.26)):
-        bar = ax.figure.colorbar(image, cax=ax.inset_axes([0.1, height, 0.8, 0.1]), orientation="horizontal")
-        bar.outline.set_visible(False)
-        bar.set_label(label, fontsize=7, labelpad=1)
+    colour_key(ax, level, "level (dB)", (0.1, 0.78, 0.8, 0.1))
+    colour_key(ax, share, label, (0.1, 0.26, 0.8, 0.1))
+
+
+def colour_key(ax: Axes, image, label: str, place: Sequence[float]) -> None:
+    """A colour bar at a place in or beside ``ax``: left, bottom, width and height, as shares of its size."""
+    bar = ax.figure.colorbar(image, cax=ax.inset_axes(place), orientation="horizontal")
+    bar.outline.set_visible(False)
+    bar.set_label(label, fontsize=7, labelpad=1)
+
+
+def _class_patches(masks: Sequence[np.ndarray], instruments: Sequence[str]) -> list[Patch]:
+    """Legend of the classes that occur in any of the semantic masks, and of background."""
+    counts = sum(np.bincount(np.asarray(classes).ravel(), minlength=len(instruments) + 1) for classes in masks)
+    found = [name for name, count in zip(instruments, counts, strict=False) if count]
+    patches = [Patch(facecolor=instrument_colour(name), label=readable(name)) for name in found]
+    return [*patches, Patch(facecolor=NOTHING, label="background")]
+
+
+def _name_classes(ax: Axes, classes: np.ndarray, instruments: Sequence[str], least: float = 0.03) -> None:
+    """Name each class that holds a share of what sounds, where it is densest and no name stands yet."""
+    rows, steps = classes.shape
+    counts = np.bincount(classes.ravel(), minlength=len(instruments) + 1)[: len(instruments)]
+    free = np.ones(classes.shape)
+    left, right, bottom, _ = ax.images[0].get_extent()
+    for number in np.argsort(-counts, kind="stable"):
+        if counts[number] <= least * max(counts.sum(), 1):
+            break
+        dense = ndimage.uniform_filter((classes == number).astype(float), (rows / 10, steps / 4), mode="constant")
+        row, step = np.unravel_index((dense * free).argmax(), classes.shape)
+        step = np.clip(step, 0.2 * steps, 0.8 * steps)  # so that the name stays inside
+        free[
+            max(0, int(row - rows / 9)) : int(row + rows / 9) + 1,
+            max(0, int(step - steps / 2.2)) : int(step + steps / 2.2),
+        ] = 0
+        place = left + (step + 0.5) / steps * (right - left), bottom + row + 0.5
+        colour = instrument_colour(instruments[number])
+        text = ax.text(*place, readable(instruments[number]), ha="center", va="center", fontsize=6)
+        text.set(color="white" if grey(colour) < 0.6 else INK, in_layout=False)
+        text.set_bbox({"facecolor": colour, "edgecolor": "white", "linewidth": 0.8, "boxstyle": "round,pad=0.2"})
 
 
 def _colour_bar(image, axes, label: str) -> None:
@@ -548,7 +522,8 @@ def _colour_bar(image, axes, label: str) -> None:
     bar.outline.set_visible(False)
 
 
-def _framed(ax: Axes, picture: np.ndarray, title: str, colour: str = INK) -> None:
+def framed(ax: Axes, picture: np.ndarray, title: str, colour: str = INK) -> None:
+    """A picture without axes or frame."""
     ax.imshow(picture)
     ax.set_title(title, color=colour)
     ax.set_xticks([])
@@ -557,40 +532,13 @@ def _framed(ax: Axes, picture: np.ndarray, title: str, colour: str = INK) -> Non
         spine.set_visible(False)
 
 
-def _greyed(picture: np.ndarray) -> np.ndarray:
+def greyed(picture: np.ndarray) -> np.ndarray:
     """A picture without colour, light enough for a map on top."""
     grey = np.asarray(picture, np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     return np.repeat((55 + grey * 200 / 255).astype(np.uint8)[..., None], 3, axis=-1)
 
 
-def _smooth(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def smooth(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """A map (h, w) at the size of a picture (H, W, ...), its cells spread evenly over it."""
     image = Image.fromarray(np.asarray(values, np.float32))
     return np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BICUBIC))
-
-
-def _draw_places(separation: Separation, axes: Sequence[Axes], colours: Sequence[str], true_boxes) -> None:
-    """Three pictures: the players' strips, the sound map, and whose sound it is."""
-    picture = separation.frame
-    height, width = picture.shape[:2]
-    strips = [(player.left, 0, player.right, 1) for player in separation.players]
-    sure = ["" if np.isnan(player.confidence) else f"{player.confidence:.0%}" for player in separation.players]
-    boxes(picture, strips, [player.instrument for player in separation.players], axes[0], sure, "players found")
-    draw_map(picture, separation.sound_map, axes[1], float(separation.sound_map.max()))
-    axes[1].set_title("where sound is")
-    strength = np.clip(_smooth(separation.sound_map, picture.shape) / separation.sound_map.max(), 0, 1)[..., None]
-    owners = np.stack([_smooth(owner, picture.shape) for owner in separation.owner_map], axis=-1).clip(0, 1)
-    owners /= np.maximum(owners.sum(-1, keepdims=True), 1e-12)
-    tint = owners @ np.array([to_rgb(colour) for colour in colours]) * 255
-    opacity = 0.2 + 0.65 * strength
-    _framed(axes[2], (_greyed(picture) * (1 - opacity) + tint * opacity).astype(np.uint8), "whose sound it is")
-    for box in () if true_boxes is None else true_boxes:
-        corner, size = (box[0] * width, box[1] * height), ((box[2] - box[0]) * width, (box[3] - box[1]) * height)
-        for ax in axes:
-            ax.add_patch(Rectangle(corner, *size, fill=False, edgecolor="white", linestyle=":", lw=1))
-
-
-def _log_magnitudes(waves: np.ndarray, settings: Settings) -> np.ndarray:
-    """Magnitudes of waves (N, L) on the log axis, (N, F, T)."""
-    spec = spectra.stft(torch.from_numpy(np.ascontiguousarray(waves, np.float32)), settings.n_fft, settings.hop)
-    return spectra.to_log(spec.abs(), settings.log_bins).numpy()

@@ -12,7 +12,7 @@ import avsep_lib
 
 FOLDER = Path(avsep_lib.__file__).parent
 MODULES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
-SHOWING = {"plots", "listening"}
+SHOWING = {"plots", "charts", "duet_plots", "listening"}
 LONGEST = 600
 
 

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from avsep_lib import duet_plots, duets, media, plots
+from avsep_lib.settings import INSTRUMENTS, from_parameters
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return from_parameters("smoke", out=str(tmp_path))
+
+
+def drawn(figure):
+    """Drawing is where a wrong layout or label fails."""
+    figure.canvas.draw()
+    return figure
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_duet_panel_draws_every_player(settings, tmp_path, count):
+    rng = np.random.default_rng(0)
+    players = [duets.Player(name, 0.9, n / count, (n + 1) / count) for n, name in enumerate(INSTRUMENTS[:count])]
+    estimates = rng.normal(size=(count, 20_000)).astype(np.float32)
+    paths = [tmp_path / f"{n}.wav" for n in range(count + 1)]
+    for path, sound in zip(paths, [estimates.sum(0), *estimates], strict=True):
+        media.write_audio(path, sound, settings.sample_rate_hz)
+    separation = duets.Separation(
+        paths[0], players, paths[1:], 20_000, rng.random((7, 12)).astype(np.float32),
+        np.full((count, 7, 12), 1 / count, np.float32), np.zeros((96, 170, 3), np.uint8), settings.sample_rate_hz,
+    )  # fmt: skip
+    figure = drawn(duet_plots.duet_panel(separation, settings, np.array([[0.1, 0.1, 0.4, 0.9]])))
+    titles = [ax.get_title(loc="left") for ax in figure.axes]
+    assert titles.count("its share of the mixture") == count
+    assert [title for title in titles if title.startswith("track")] == [
+        f"track: {plots.readable(player.instrument)}" for player in players
+    ]
+
+
+def test_duet_panel_draws_the_middle_minute_of_a_long_video(settings, tmp_path):
+    samples = 70 * settings.sample_rate_hz
+    media.write_audio(tmp_path / "a.wav", np.random.default_rng(0).normal(size=samples), settings.sample_rate_hz)
+    separation = duets.Separation(
+        tmp_path / "a.wav", [duets.Player("tuba", 0.9, 0.0, 1.0)], [tmp_path / "a.wav"], samples, np.ones((2, 4)),
+        np.ones((1, 2, 4)), np.zeros((96, 170, 3), np.uint8), settings.sample_rate_hz,
+    )  # fmt: skip
+    panels = [ax for ax in duet_plots.duet_panel(separation, settings).axes if ax.get_xlabel() == "time (s)"]
+    assert panels
+    for ax in panels:
+        assert ax.get_xlim() == pytest.approx((5, 65), abs=0.1)
