@@ -2,7 +2,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
-from matplotlib.text import Text
 
 from avsep_lib import charts, plots
 from avsep_lib.settings import StudyError
@@ -150,8 +149,8 @@ def test_learning_is_drawn_over_minutes_and_lines_differ_in_grey():
     assert all(plots.grey(to_hex(line.get_color())) < 0.6 for line in ax.lines), "seen on white"
     assert ax.get_xlabel() == "time of training (min)" and ax.get_ylabel().endswith("(dB)")
     assert sorted(notes(ax)) == sorted(names)
-    places = sorted(Text.get_window_extent(text).y0 for text in ax.texts)  # without their lines
-    assert np.diff(places).min() > 7, "names do not touch, though their lines nearly end in one point"
+    places = sorted(ax.transData.transform((0, text.xyann[1]))[1] for text in ax.texts)
+    assert np.diff(places).min() > 7 / 72 * figure.dpi, "names do not touch, though their lines nearly end in one point"
 
 
 @pytest.mark.parametrize("lost", ["seconds", "si_sdr_validation"])

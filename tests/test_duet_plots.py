@@ -47,3 +47,33 @@ def test_duet_panel_draws_the_middle_minute_of_a_long_video(settings, tmp_path):
     assert panels
     for ax in panels:
         assert ax.get_xlim() == pytest.approx((5, 65), abs=0.1)
+
+
+def test_places_are_named_and_silence_has_no_share(settings, tmp_path):
+    samples = 20_000
+    tone = np.sin(2 * np.pi * 1000 * np.arange(samples) / settings.sample_rate_hz).astype(np.float32)
+    tone[samples // 2 :] = 0
+    media.write_audio(tmp_path / "a.wav", tone, settings.sample_rate_hz)
+    energy = np.full((6, 12), 0.1, np.float32)
+    energy[3, 2] = energy[3, 9] = 1
+    owners = np.zeros((2, 6, 12), np.float32)
+    owners[0, :, :6] = owners[1, :, 6:] = 0.55
+    owners[1, :, :6] = owners[0, :, 6:] = 0.45
+    players = [duets.Player("accordion", 0.9, 0.0, 0.5), duets.Player("violin", 0.9, 0.5, 1.0)]
+    separation = duets.Separation(
+        tmp_path / "a.wav", players, [tmp_path / "a.wav"] * 2, samples, energy, owners,
+        np.full((96, 192, 3), 128, np.uint8), settings.sample_rate_hz,
+    )  # fmt: skip
+    figure = drawn(duet_plots.duet_panel(separation, settings))
+    panels = {ax.get_title(loc="left"): ax for ax in figure.axes}
+    owned = panels["whose sound it is"]
+    names = {text.get_text(): text.get_position()[0] for text in owned.texts}
+    assert names["accordion"] < 96 < names["violin"]
+    left, right = owned.images[0].get_array()[56, [40, 150]].astype(int)
+    assert np.abs(left - right).sum() > 60, "close shares, yet colours that are far apart"
+    share = panels["its share of the mixture"].images[0].get_array()
+    assert np.ma.getmaskarray(share)[:, -8:].all(), "nothing is shown in silence"
+    assert share.max() == pytest.approx(1) and not np.ma.getmaskarray(share)[:, :20].all()
+    assert {"energy, relative", "level (dB)", "share; grey: silence"} <= {
+        bar.get_xlabel() for ax in figure.axes for bar in ax.child_axes
+    }

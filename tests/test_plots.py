@@ -1,12 +1,13 @@
 import json
+import re
 
 import numpy as np
 import pytest
 import torch
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 
 from avsep_lib import plots, runs, spectra
-from avsep_lib.settings import INSTRUMENTS, from_parameters
+from avsep_lib.settings import INSTRUMENTS, PROJECT_ROOT, from_parameters
 
 
 @pytest.fixture
@@ -118,3 +119,80 @@ def test_gallery_and_boxes_can_be_drawn():
     assert len(drawn(plots.frames([picture] * 7, list("abcdefg"))).axes) == 12
     ax = drawn(plots.boxes(picture, [(0, 0, 0.5, 1), (0.5, 0, 1, 1)], ["flute", "tuba"])).axes[0]
     assert [text.get_text() for text in ax.texts] == ["flute", "tuba"]
+
+
+def test_every_committed_figure_has_a_caption():
+    folder = PROJECT_ROOT / "figures"
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| .+ \|$", (folder / "README.md").read_text(), re.MULTILINE)
+    slugs = [slug for slug, _ in rows]
+    assert len(set(slugs)) == len(slugs) and slugs == sorted(slugs, key=lambda slug: slug[:2])
+    assert {path.stem for path in folder.iterdir() if path.suffix in (".png", ".pdf", ".json")} <= set(slugs)
+
+
+def test_methods_are_told_apart_by_colour_hatch_or_shade():
+    pixels = [f"Sound of Pixels, {kind}, {axis}" for kind in ("ratio", "binary") for axis in ("linear", "log")]
+    learned = [*pixels, "semantic mask", "separator"]
+    for name in learned:
+        ways = [name, f"{name}, true class given", f"{name}, shuffled pictures"]
+        own, given, shuffled = (plots.grey(plots.method_look(way)["facecolor"]) for way in ways)
+        assert own + 0.03 < given < shuffled - 0.03
+    names = ["mixture", "NMF, blind", "NMF, instruments known", "robust PCA", *learned, "ideal binary mask",
+             "ideal ratio mask"]  # fmt: skip
+    looks = {(plots.method_look(name)["facecolor"], plots.method_look(name)["hatch"]) for name in names}
+    assert len(looks) == len(names)
+    darkest = min(names, key=lambda name: plots.grey(plots.method_look(name)["facecolor"]))
+    assert darkest == "separator"
+
+
+def test_only_a_plus_between_names_is_spaced():
+    assert plots.readable("acoustic_guitar+flute") == "acoustic guitar + flute"
+    assert plots.readable("+ deeper audio net") == "+ deeper audio net"
+
+
+def semantic_example():
+    """Class 1 below, class 4 above, background between; one stray bin of class 2."""
+    classes = np.full((64, 40), len(INSTRUMENTS))
+    classes[:20], classes[40:], classes[30, 30] = 1, 4, 2
+    return classes
+
+
+def test_semantic_mask_draws_its_classes_and_names_the_large_ones(settings):
+    classes = semantic_example()
+    figure = drawn(plots.semantic_mask(classes, INSTRUMENTS, settings))
+    ax = figure.axes[0]
+    np.testing.assert_array_equal(ax.images[0].get_array(), classes)
+    shown = ax.images[0].to_rgba(classes)
+    assert to_hex(shown[0, 0]) == plots.instrument_colour(INSTRUMENTS[1]).lower()
+    assert to_hex(shown[25, 0]) == plots.NOTHING.lower()
+    names = {text.get_text(): text.get_position()[1] for text in ax.texts}
+    assert set(names) == {plots.readable(INSTRUMENTS[n]) for n in (1, 4)}, "not the stray one"
+    assert names[plots.readable(INSTRUMENTS[1])] < 20 and names[plots.readable(INSTRUMENTS[4])] >= 40
+    legend = [text.get_text() for text in figure.legends[0].texts]
+    assert legend == [*(plots.readable(INSTRUMENTS[n]) for n in (1, 2, 4)), "background"]
+    assert ax.get_ylabel() == "frequency (Hz)" and ax.get_xlabel() == "time (s)"
+
+
+def test_silence_has_a_semantic_mask_without_names(settings):
+    figure = drawn(plots.semantic_mask(np.full((64, 40), len(INSTRUMENTS)), INSTRUMENTS, settings))
+    assert not figure.axes[0].texts and len(figure.legends[0].texts) == 1
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_semantic_panel_has_one_legend(settings, count):
+    classes = semantic_example()
+    pictures, names = [np.zeros((8, 8, 3), np.uint8)] * count, list(INSTRUMENTS[:count])
+    figure = drawn(
+        plots.semantic_panel(np.ones((64, 40)), classes, classes[::-1], INSTRUMENTS, settings, "log", pictures, names)
+    )
+    titles = [ax.get_title(loc="left") for ax in figure.axes]
+    assert [title for title in titles if title] == [
+        *(plots.readable(name) for name in names), "mixture", "true semantic mask", "predicted semantic mask"
+    ]  # fmt: skip
+    assert sum(ax.get_legend() is not None for ax in figure.axes) == 1
+    true, predicted = (ax.images[0].get_array() for ax in figure.axes if "semantic" in ax.get_title(loc="left"))
+    np.testing.assert_array_equal(true, predicted[::-1])
+
+
+def test_loudest_class_of_each_bin_and_background_below_the_floor():
+    magnitudes = np.array([[[1.0, 0.1, 2e-4]], [[0.5, 0.2, 1e-4]]])
+    assert plots.loudest_classes(magnitudes, [3, 7], 11).tolist() == [[3, 7, 11]]
