@@ -26,7 +26,9 @@ _RULE = "#CCCCCC"  # lines that only lead the eye
 _DASHES = ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 _SEED_MARKERS = ("o", "D", "s", "^", "v")
+_OUTLINE = [withStroke(linewidth=3.2, foreground=INK)]  # so that white is seen on light boxes
 _HALO = [withStroke(linewidth=2.2, foreground="white")]  # so that ink is seen on dark bars
+_HISTORY = {"loss": ("loss", (0, None)), "accuracy": ("accuracy (share)", (0, 1.02)), "si_sdr": ("SI-SDR (dB)", None)}
 _WAYS = ("shuffled pictures", "own pictures", "true class")
 _DARKEST_STEP, _LIGHTEST_STEP = 1.0, 0.25  # of the separator's colour, from the last step of an ablation to its first
 
@@ -51,8 +53,8 @@ def clips_per_instrument(counts: pd.DataFrame, ax: Axes | None = None) -> Figure
 
 
 def history(table: pd.DataFrame) -> Figure:
-    """Curves of a training: ``table`` with the columns of ``history.csv``, loss left and accuracy, if any, right."""
-    kinds = [kind for kind in ("loss", "accuracy") if any(name.startswith(kind) for name in table)]
+    """Curves of a training, from the columns of ``history.csv``: loss left, and right accuracy or SI-SDR, if any."""
+    kinds = [kind for kind in _HISTORY if any(name.startswith(kind) for name in table)]
     figure = Picture(figsize=(WIDTH if len(kinds) > 1 else WIDTH * 0.6, 2.2), layout="constrained")
     looks = {
         "train": {"color": "#0B5A8A", "marker": "o"},
@@ -62,8 +64,8 @@ def history(table: pd.DataFrame) -> Figure:
         for part, look in looks.items():
             if f"{kind}_{part}" in table:
                 ax.plot(table.epoch, table[f"{kind}_{part}"], label=part, markersize=3, **look)
-        ax.set(xlabel="epoch", ylabel=kind if kind == "loss" else f"{kind} (share)")
-        ax.set_ylim(*((0, None) if kind == "loss" else (0, 1.02)))
+        label, limits = _HISTORY[kind]
+        ax.set(xlabel="epoch", ylabel=label, ylim=limits)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.legend()
     return figure
@@ -308,6 +310,8 @@ def score_boxes(
     for place, method in enumerate(methods):
         values = [metrics[(metrics[by] == group) & (metrics.method == method)].sdr_db for group in shown]
         _boxes(ax, values, rows, method, place, len(methods))
+    for row in rows[1::2]:
+        ax.axhspan(row - 0.5, row + 0.5, color="#F4F4F4", zorder=-1)
     if left_out:
         ax.axhline(half - 0.1, color=INK, linewidth=0.6, linestyle=(0, (1, 3)))
         note = {
@@ -333,11 +337,10 @@ def score_boxes(
 def _boxes(ax: Axes, values: Sequence[pd.Series], rows: np.ndarray, method: str, place: int, count: int) -> None:
     """The boxes of one of ``count`` methods, each at its place in its group."""
     width = 0.76 / count
-    look = method_look(method)
-    middle = "white" if grey(look["facecolor"]) < 0.5 else "#B03A00"
+    median = {"color": "white", "linewidth": 1.4, "path_effects": _OUTLINE}
     ax.boxplot(
         values, positions=rows + (place - (count - 1) / 2) * width, widths=0.85 * width, orientation="horizontal",
-        patch_artist=True, manage_ticks=False, boxprops=look, medianprops={"color": middle, "linewidth": 1.6},
+        patch_artist=True, manage_ticks=False, boxprops=method_look(method), medianprops=median,
         capprops={"linewidth": 0.6}, whiskerprops={"linewidth": 0.6},
         flierprops={"marker": ".", "markersize": 2.5, "markerfacecolor": INK, "markeredgecolor": INK},
     )  # fmt: skip

@@ -65,6 +65,9 @@ def test_history_draws_what_there_is():
     figure = drawn(charts.history(table.assign(accuracy_validation=[0.2, 0.9])))
     assert [ax.get_ylabel() for ax in figure.axes] == ["loss", "accuracy (share)"]
     assert [len(ax.lines) for ax in figure.axes] == [2, 1]
+    figure = drawn(charts.history(table.assign(si_sdr_validation=[-1.0, 4.0])))
+    assert [ax.get_ylabel() for ax in figure.axes] == ["loss", "SI-SDR (dB)"]
+    assert figure.axes[1].get_ylim()[0] < -1 and list(figure.axes[1].lines[0].get_ydata()) == [-1, 4]
 
 
 def test_counts_are_stacked_and_summed():
