@@ -21,7 +21,7 @@ class History(Callback):
     """Keeps each epoch's numbers: in the checkpoint, in ``history.csv``, and as one printed line.
 
     The training loss is the mean over all examples of an epoch, of all processes, also where the epoch was interrupted.
-    An epoch of minutes prints where it is every half minute. The seconds that were trained for, without validation, stand
+    An epoch of minutes prints where it is every half minute. The seconds of training, without validation, stand
     apart in ``clock.csv``, since they alone differ from run to run.
     """
 

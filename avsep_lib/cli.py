@@ -31,6 +31,14 @@ def _study(options: argparse.Namespace) -> None:
     study.run_study(from_parameters(options.preset, **changed), changed, options.only)
 
 
+def _compare(options: argparse.Namespace) -> None:
+    from avsep_lib import comparison, recipes
+
+    names = options.only or recipes.RECIPES
+    for run in comparison.train_rivals(from_parameters(options.preset, **_changed(options)), list(names)):
+        print(run.folder)
+
+
 def _train(options: argparse.Namespace) -> None:
     from avsep_lib import combined, parallel
 
@@ -78,18 +86,28 @@ def _changed(options: argparse.Namespace) -> dict[str, object]:
     return changed
 
 
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """What names the settings of a study."""
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="laptop", help="size of the run (laptop)")
+    parser.add_argument("--dataset", help="rendered, an index.csv, or Sound-of-Pixels lists (rendered)")
+    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change single settings")
+    parser.add_argument("--out", type=Path, help="folder for results, figures and checkpoints (the project)")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="avsep", description="Visually guided music source separation.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="command")
 
     study = commands.add_parser("study", help="run the notebooks in order and write tables, figures and pages")
-    study.add_argument("--preset", choices=tuple(PRESETS), default="laptop", help="size of the run (laptop)")
-    study.add_argument("--dataset", help="rendered, an index.csv, or Sound-of-Pixels lists (rendered)")
+    _add_settings(study)
     study.add_argument("--only", nargs="+", default=[], metavar="NN", help="numbers of the notebooks to run")
-    study.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change single settings")
-    study.add_argument("--out", type=Path, help="folder for results, figures and checkpoints (the project)")
     study.set_defaults(command=_study)
+
+    compare = commands.add_parser("compare", help="train what notebook 04 compares with, each for the time ours took")
+    _add_settings(compare)
+    compare.add_argument("--only", nargs="+", default=[], metavar="NAME", help="recipes of avsep_lib/recipes.py (all)")
+    compare.set_defaults(command=_compare)
 
     train = commands.add_parser("train", help="combined training of a run, with several GPUs or hosts where there are")
     train.add_argument("run", type=Path, help="folder of a run of notebook 03, such as results/server/03_seed0")

@@ -71,4 +71,4 @@ def prepare(run: Run) -> tuple[networks.Separator, DataLoader, DataLoader]:
         mixers["validation"], settings.validation_mixtures, settings.n_sources, seed=settings.seed
     )
     train_batches = mixtures.training_loader(mixers["train"], backbone.frozen)
-    return separator, train_batches, mixtures.listed_loader(listed, kept, backbone.frozen)
+    return separator, train_batches, mixtures.listed_loader(listed, kept, backbone.frozen, instruments)

@@ -11,12 +11,13 @@ import joblib
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
-from avsep_lib import baselines, bss_eval, mixtures, spectra
+from avsep_lib import baselines, bss_eval, spectra
 from avsep_lib.networks import Separator
 from avsep_lib.settings import Settings, StudyError
-from avsep_lib.store import SILENT_DB, VideoStore, level_db
+from avsep_lib.store import SILENT_DB, level_db
 
 METRICS = ("sdr_db", "sir_db", "sar_db", "si_sdr_db", "sdri_db", "dice", "iou")
 _OF_WAVES = METRICS[:4]  # those that an estimate and its references decide by themselves
@@ -132,75 +133,37 @@ def score_many(
     return joblib.Parallel(n_jobs=-1)(work)
 
 
-@torch.inference_mode()
-def separate_listed(separator: Separator, loader: DataLoader, shuffled: bool = False) -> list[np.ndarray]:
-    """Estimates of a separator for each mixture of a fixed list.
+def separate_listed(separator: Separator, loader: DataLoader) -> list[np.ndarray]:
+    """Estimates of a separator for each mixture of a fixed list, float32 (N, L), asked for by its pictures.
 
-    Parameters
-    ----------
-    separator : Separator
-    loader : DataLoader
-        Of ``mixtures.listed_loader``.
-    shuffled : bool
-        Give every mixture the pictures of the one before: what is left of the score does not come from looking.
-
-    Returns
-    -------
-    list of float32 arrays, shape (N, L)
+    ``loader`` is one of ``mixtures.listed_loader``.
     """
-    device = separator.synthesizer.bias.device
-    frame_net = separator.frame_net
+    return separate(separator, *heard_and_seen(separator, loader))
+
+
+@torch.inference_mode()
+def heard_and_seen(separator: Separator, loader: DataLoader) -> tuple[Tensor, Tensor]:
+    """Mixtures of a fixed list, (mixtures, L), and what their pictures ask for, (mixtures, N, K)."""
+    frame_net, device = separator.frame_net, separator.synthesizer.bias.device
     waves, queries = [], []
     for batch in loader:
         waves.append(batch["sources"].sum(1) / batch["sources"].shape[1])
         queries.append(frame_net(frame_net.features(batch["seen"].to(device))))
-    waves, queries = torch.cat(waves), torch.cat(queries)
-    if shuffled:
-        queries = queries.roll(1, dims=0)
-    settings, estimates = separator.settings, []
+    return torch.cat(waves), torch.cat(queries)
+
+
+@torch.inference_mode()
+def separate(separator: Separator, waves: Tensor, queries: Tensor) -> list[np.ndarray]:
+    """Estimates, float32 (N, L), for mixtures (mixtures, L) of a clip's length and their queries (mixtures, N, K)."""
+    device, estimates = separator.synthesizer.bias.device, []
     for wave, query in zip(waves.split(16), queries.split(16), strict=True):
-        spec = spectra.stft(wave.to(device), settings.n_fft, settings.hop)
-        separated = spectra.apply_mask(spec, separator.masks(spec, query))
-        estimates += list(spectra.istft(separated, settings.n_fft, settings.hop, wave.shape[-1]).cpu().numpy())
+        estimates += list(separator.estimates(wave.to(device), query).cpu().numpy())
     return estimates
 
 
 def references(loader: DataLoader) -> list[np.ndarray]:
     """The sources of each mixture of a fixed list as they stand in it, float32 (N, L); their sum is the mixture."""
     return [sources.numpy() / sources.shape[0] for batch in loader for sources in batch["sources"]]
-
-
-def compare(separator: Separator, nmf: baselines.Nmf, listed: pd.DataFrame, store: VideoStore) -> pd.DataFrame:
-    """Score every method of the main table on the same mixtures.
-
-    Parameters
-    ----------
-    separator : Separator
-    nmf : baselines.Nmf
-    listed : DataFrame
-        As ``mixtures.fixed_list`` gives it.
-    store : VideoStore
-
-    Returns
-    -------
-    DataFrame
-        As :func:`evaluate` gives it; from floor to ceiling: ``mixture``, ``NMF, blind``, ``NMF, instruments known``,
-        ``separator, shuffled pictures``, ``separator``, ``ideal binary mask``, ``ideal ratio mask``.
-    """
-    settings = separator.settings
-    loader = mixtures.listed_loader(listed, store, separator.frame_net.backbone.frozen)
-    true = references(loader)
-    names = [list(part.instrument) for _, part in listed.groupby("mixture")]
-    methods = {
-        "mixture": [baselines.mixture_as_estimate(sources) for sources in true],
-        "NMF, blind": [baselines.blind_nmf(sources, settings) for sources in true],
-        "NMF, instruments known": [nmf(sources, who) for sources, who in zip(true, names, strict=True)],
-        "separator, shuffled pictures": separate_listed(separator, loader, shuffled=True),
-        "separator": separate_listed(separator, loader),
-        "ideal binary mask": [baselines.ideal_mask(sources, settings, "binary") for sources in true],
-        "ideal ratio mask": [baselines.ideal_mask(sources, settings, "ratio") for sources in true],
-    }
-    return evaluate(listed, true, methods, store.settings)
 
 
 def evaluate(

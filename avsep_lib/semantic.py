@@ -34,7 +34,9 @@ class SemanticNet(nn.Module):
     def __init__(self, settings: Settings, instruments: Sequence[str]):
         super().__init__()
         self.settings, self.instruments = settings, list(instruments)
-        self.audio_net = AudioNet(len(self.instruments), settings.audio_levels, settings.audio_base_channels)
+        self.audio_net = AudioNet(
+            len(self.instruments), settings.audio_levels, settings.audio_base_channels, settings.audio_time_stride
+        )
         self.audio_net.apply(networks.small_weights)
 
     def forward(self, log_magnitude: Tensor) -> Tensor:

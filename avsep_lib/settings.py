@@ -73,8 +73,9 @@ class Settings:
     channels: int = 32  # K, sound channels that a query weighs
     audio_levels: int = 7  # depth of the U-Net
     audio_base_channels: int = 64  # width of its first level
+    audio_time_stride: int = 1  # steps that its first level takes as one; 1 as published
     mask: str = "binary"  # what the audio net learns: binary or ratio
-    loss: str = "mask"  # what a mask is measured by in training: mask (the ideal one) or magnitude (what it lets through)
+    loss: str = "mask"  # what a mask is held against: mask (the ideal one) or magnitude (of the source)
     competing: bool = False  # masks asked for together share each bin; False leaves them independent, as published
     soft_masks: bool = True  # use a predicted binary mask as it is (True) or cut at a half (False)
 
@@ -108,6 +109,7 @@ class Settings:
     test_mixtures: int = 256
     other_mixtures: int = 64  # of 3, of 4, and of two of the same instrument: each reported apart
     nmf_components: int = 16  # per instrument
+    rivals: str = "main"  # what notebook 04 trains to compare with, if it is not yet trained: none, main or all
     metric: str = "mir_eval"  # SDR, SIR and SAR by mir_eval (the reference) or fast (the same within 0.01 dB)
 
     @property
@@ -168,6 +170,7 @@ _CHOICES = {
     "backbone": ("efficientnet_lite0", "resnet18"),
     "mask": ("binary", "ratio"),
     "loss": ("mask", "magnitude"),
+    "rivals": ("none", "main", "all"),
     "optimizer": ("sgd", "adamw"),
     "semantic_loss": ("cross_entropy", "bce"),
     "metric": ("mir_eval", "fast"),
@@ -289,13 +292,17 @@ def _check(settings: Settings) -> None:
         raise StudyError(f"hop {settings.hop} must be at most half of n_fft {settings.n_fft}, or no sound comes back")
     if settings.nmf_components < 4:
         raise StudyError(f"nmf_components must be 4 or more, one for each source, not {settings.nmf_components}")
-    multiple = 2**settings.audio_levels
-    for axis, length in (("log_bins" if settings.frequency_axis == "log" else "n_fft // 2 + 1", settings.bins),
-                         ("clip_samples // hop + 1", settings.steps)):  # fmt: skip
-        if length % multiple:
-            raise StudyError(
-                f"{axis} is {length}, but audio_levels {settings.audio_levels} needs a multiple of {multiple}"
-            )
+    multiple, bins = 2**settings.audio_levels, "log_bins" if settings.frequency_axis == "log" else "n_fft // 2 + 1"
+    if settings.bins % multiple:
+        raise StudyError(
+            f"{bins} is {settings.bins}, but audio_levels {settings.audio_levels} needs a multiple of {multiple}"
+        )
+    whole = multiple * settings.audio_time_stride
+    if settings.steps % whole:
+        raise StudyError(
+            f"clip_samples // hop + 1 is {settings.steps}, but audio_levels {settings.audio_levels} with "
+            f"audio_time_stride {settings.audio_time_stride} needs a multiple of {whole}"
+        )
     shortest = settings.clip_s + 0.5
     if settings.dataset == "rendered" and settings.video_s < shortest:
         raise StudyError(

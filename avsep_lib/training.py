@@ -30,11 +30,12 @@ from avsep_lib.store import VideoStore
 
 _RESUME_ANYWAY = {
     "out", "data_root", "workers", "device", "devices", "nodes", "save_every_steps", "soft_masks", "metric",
-    "validation_mixtures", "test_mixtures", "other_mixtures", "nmf_components", "background_threshold",
+    "validation_mixtures", "test_mixtures", "other_mixtures", "nmf_components", "background_threshold", "rivals",
 }  # fmt: skip
 """Settings that may differ between a training and its resumption."""
 _NOT_OF_THE_FRAME_NET = {
-    "n_fft", "hop", "frequency_axis", "log_bins", "audio_levels", "audio_base_channels", "mask", "competing",
+    "n_fft", "hop", "frequency_axis", "log_bins", "audio_levels", "audio_base_channels", "audio_time_stride", "mask",
+    "loss", "competing",
     "n_sources", "different_instruments", "augment_pictures", "colour_db", "names_first", "epochs",
     "mixtures_per_epoch", "batch_size", "optimizer", "learning_rate", "decay_epochs",
 }  # fmt: skip
@@ -385,7 +386,7 @@ def _steps_done(path: Path, settings: Settings, label: str) -> int:
     saved = load_checked(path, ("settings",))
     theirs, ours = {**to_dict(Settings()), **saved["settings"]}, to_dict(settings)  # what is newer had its default
     free = _RESUME_ANYWAY | (_NOT_OF_THE_FRAME_NET if label == "frame_net" else set())
-    free |= set() if label == "semantic" else _OF_THE_SEMANTIC_NET
+    free |= set() if label.startswith("semantic") else _OF_THE_SEMANTIC_NET
     for name in (name for name in ours if name not in free):
         if theirs[name] != ours[name]:
             raise StudyError(
