@@ -41,8 +41,9 @@ _METHODS = {
     "sound of pixels": "#E08A2E", "semantic mask": "#BC80BD", "ideal": "#F4F4F4", "separator": "#0B5A8A",
 }  # fmt: skip
 _OTHER_METHOD = "#7FB2D5"
-_HATCHES = {"binary": "////", "ideal ratio": "....", "robust pca": "\\\\\\\\"}  # by a part of the name
+_HATCHES = {"binary": "////", "ideal ratio": "....", "bce": "xxxx", "robust pca": "\\\\\\\\"}  # by a part of the name
 _TINTS = {"shuffled": 0.22, "true class": 0.5, "linear": 0.62}  # by a part of the name: how much of the colour is left
+_MOST_NAMES = 6  # written into one semantic mask
 SPLITS = {"train": "#0B5A8A", "validation": "#E69F00", "test": "#C9DDEA"}
 
 # One style for every figure, also for those that a notebook draws itself; fonts are embedded in a PDF as TrueType.
@@ -251,9 +252,10 @@ def semantic_panel(
     names : N str, optional
         Instruments in the pictures.
     """
-    top = 1.25 if len(pictures) else 0.7
-    figure = Picture(figsize=(WIDTH, top + 2.0), layout="constrained")
-    rows = figure.add_gridspec(2, 1, height_ratios=[top - 0.1, 1.9])
+    handles = _class_patches([true_classes, predicted_classes], instruments)
+    top = 1.15 if len(pictures) else 0.45
+    figure = Picture(figsize=(WIDTH, top + 2.05 + 0.15 * -(-len(handles) // 6)), layout="constrained")
+    rows = figure.add_gridspec(2, 1, height_ratios=[top, 1.9])
     head = rows[0].subgridspec(1, len(pictures) + 1, width_ratios=[1] * len(pictures) + [5 - len(pictures)])
     for n, picture in enumerate(pictures):
         name = names[n] if len(names) else ""
@@ -263,14 +265,11 @@ def semantic_panel(
     for ax, classes, title in zip(panels[1:], (true_classes, predicted_classes), ("true", "predicted"), strict=True):
         semantic_mask(classes, instruments, settings, axis, ax, f"{title} semantic mask", legend=False)
     outer_labels(panels, last=True)
-    keys = figure.add_subplot(head[len(pictures)])
-    place = (0.0, 0.75, 0.42, 0.1) if len(pictures) else (0.0, 0.6, 0.3, 0.2)
-    keys.set_axis_off()
-    colour_key(keys, panels[0].images[0], "level (dB)", place)
-    handles = _class_patches([true_classes, predicted_classes], instruments)
-    keys.legend(
-        handles=handles, loc="upper right", ncols=-(-len(handles) // (6 if len(pictures) else 2)), borderaxespad=0
-    )
+    key = figure.add_subplot(head[len(pictures)])
+    key.set_axis_off()
+    place = (0.1, 0.5, 0.8, 0.09) if len(pictures) else (0.0, 0.7, 0.3, 0.2)
+    colour_key(key, panels[0].images[0], "level (dB)", place)
+    figure.legend(handles=handles, loc="outside lower center", ncols=6)
     return figure
 
 
@@ -499,16 +498,17 @@ def _name_classes(ax: Axes, classes: np.ndarray, instruments: Sequence[str], lea
     counts = np.bincount(classes.ravel(), minlength=len(instruments) + 1)[: len(instruments)]
     free = np.ones(classes.shape)
     left, right, bottom, _ = ax.images[0].get_extent()
-    for number in np.argsort(-counts, kind="stable"):
+    inside = np.zeros(classes.shape)
+    inside[:, round(0.17 * steps) : round(0.83 * steps)] = 1  # where a name does not leave the panel
+    for number in np.argsort(-counts, kind="stable")[:_MOST_NAMES]:
         if counts[number] <= least * max(counts.sum(), 1):
             break
-        dense = ndimage.uniform_filter((classes == number).astype(float), (rows / 10, steps / 4), mode="constant")
-        row, step = np.unravel_index((dense * free).argmax(), classes.shape)
-        step = np.clip(step, 0.2 * steps, 0.8 * steps)  # so that the name stays inside
-        free[
-            max(0, int(row - rows / 9)) : int(row + rows / 9) + 1,
-            max(0, int(step - steps / 2.2)) : int(step + steps / 2.2),
-        ] = 0
+        own = classes == number
+        dense = ndimage.uniform_filter(own.astype(float), (rows / 10, steps / 4), mode="constant") * own
+        wanted = next(weight for weight in (dense * free * inside, dense * free, dense) if weight.any())
+        row, step = np.unravel_index(wanted.argmax(), classes.shape)
+        high, wide = int(rows / 9), int(steps / 2.5)
+        free[max(0, row - high) : row + high + 1, max(0, step - wide) : step + wide + 1] = 0
         place = left + (step + 0.5) / steps * (right - left), bottom + row + 0.5
         colour = instrument_colour(instruments[number])
         text = ax.text(*place, readable(instruments[number]), ha="center", va="center", fontsize=6)

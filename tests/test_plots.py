@@ -136,8 +136,8 @@ def test_methods_are_told_apart_by_colour_hatch_or_shade():
         ways = [name, f"{name}, true class given", f"{name}, shuffled pictures"]
         own, given, shuffled = (plots.grey(plots.method_look(way)["facecolor"]) for way in ways)
         assert own + 0.03 < given < shuffled - 0.03
-    names = ["mixture", "NMF, blind", "NMF, instruments known", "robust PCA", *learned, "ideal binary mask",
-             "ideal ratio mask"]  # fmt: skip
+    names = ["mixture", "NMF, blind", "NMF, instruments known", "robust PCA", *learned, "semantic mask, weighted BCE",
+             "ideal binary mask", "ideal ratio mask"]  # fmt: skip
     looks = {(plots.method_look(name)["facecolor"], plots.method_look(name)["hatch"]) for name in names}
     assert len(looks) == len(names)
     darkest = min(names, key=lambda name: plots.grey(plots.method_look(name)["facecolor"]))
@@ -188,7 +188,8 @@ def test_semantic_panel_has_one_legend(settings, count):
     assert [title for title in titles if title] == [
         *(plots.readable(name) for name in names), "mixture", "true semantic mask", "predicted semantic mask"
     ]  # fmt: skip
-    assert sum(ax.get_legend() is not None for ax in figure.axes) == 1
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.texts][-1] == "background" and len(legend.texts) == 4
     true, predicted = (ax.images[0].get_array() for ax in figure.axes if "semantic" in ax.get_title(loc="left"))
     np.testing.assert_array_equal(true, predicted[::-1])
 
@@ -196,3 +197,15 @@ def test_semantic_panel_has_one_legend(settings, count):
 def test_loudest_class_of_each_bin_and_background_below_the_floor():
     magnitudes = np.array([[[1.0, 0.1, 2e-4]], [[0.5, 0.2, 1e-4]]])
     assert plots.loudest_classes(magnitudes, [3, 7], 11).tolist() == [[3, 7, 11]]
+
+
+def test_a_name_stands_on_its_class_even_in_a_crowd(settings):
+    classes = np.full((64, 40), len(INSTRUMENTS))
+    for n in range(8):
+        classes[5 * n : 5 * n + 4, 2 * n : 2 * n + 20] = n
+    texts = drawn(plots.semantic_mask(classes, INSTRUMENTS, settings)).axes[0].texts
+    assert len(texts) == 6, "no more than can be read"
+    for text in texts:
+        time_s, row = text.get_position()
+        step = round(time_s * settings.sample_rate_hz / settings.hop)
+        assert plots.readable(INSTRUMENTS[classes[int(row), step]]) == text.get_text()
