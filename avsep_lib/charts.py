@@ -159,7 +159,10 @@ def confusion(
     return figure
 
 
-def method_bars(table: pd.DataFrame, ax: Axes | None = None, unit: str = "mean SDR (dB)") -> Figure:
+def method_bars(
+    table: pd.DataFrame, ax: Axes | None = None, unit: str = "mean SDR (dB)",
+    whiskers: str = "95 % interval of the mean",
+) -> Figure:  # fmt: skip
     """Mean SDR of each method with its 95 % interval.
 
     Parameters
@@ -170,6 +173,8 @@ def method_bars(table: pd.DataFrame, ax: Axes | None = None, unit: str = "mean S
     ax : Axes, optional
     unit : str
         Label of the axis of values.
+    whiskers : str
+        What ``from`` and ``to`` are.
     """
     figure, ax = canvas(ax, (WIDTH, 0.6 + 0.27 * len(table)))
     quoted = table.get("quoted", pd.Series(np.nan, table.index))
@@ -180,7 +185,7 @@ def method_bars(table: pd.DataFrame, ax: Axes | None = None, unit: str = "mean S
     looks = [method_look(str(name)) for name in table.index]
     _bars(ax, table.SDR, table["from"], table["to"], looks, notes, table[["to"]].assign(quoted=quoted).max(axis=1))
     _mark(ax, figure, table)
-    ax.set(xlabel=f"{unit}; whiskers: 95 % interval of the mean")
+    ax.set(xlabel=f"{unit}; whiskers: {whiskers}")
     return figure
 
 

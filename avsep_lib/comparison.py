@@ -13,8 +13,21 @@ import numpy as np
 import pandas as pd
 import torch
 from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
 
-from avsep_lib import baselines, combined, evaluation, mixtures, networks, recipes, runs, semantic, training
+from avsep_lib import (
+    baselines,
+    combined,
+    evaluation,
+    mixtures,
+    networks,
+    recipes,
+    runs,
+    semantic,
+    spectra,
+    tables,
+    training,
+)
 from avsep_lib.networks import FrameClassifier, Separator
 from avsep_lib.recipes import Recipe
 from avsep_lib.runs import Run
@@ -116,6 +129,53 @@ def _affordable(run: Run, recipe: Recipe, budget_s: float) -> int:
     return max(1, round(steps)) * settings.batch_size
 
 
+def histories(settings: Settings, rivals: Sequence[Recipe]) -> dict[str, pd.DataFrame]:
+    """``history.csv`` of each training with its ``seconds``, by title; ours, ``separator``, stands last."""
+    folders = {recipe.title: _run(recipe, settings).folder for recipe in rivals}
+    folders["separator"] = runs.finished(settings, "03")
+    return {
+        title: pd.read_csv(folder / "history.csv").merge(pd.read_csv(folder / "clock.csv"), on="epoch")
+        for title, folder in folders.items()
+    }
+
+
+def costs(run: Run, rivals: Sequence[Recipe]) -> pd.DataFrame:
+    """What each trained method took: minutes and mixtures of training, parameters and work of its audio net.
+
+    The work is that of one clip and two sources, in billions of multiplications and additions (GFLOP). All look with
+    the same eye.
+    """
+    rows = {}
+    for recipe, (title, history) in zip([*rivals, None], histories(run.settings, rivals).items(), strict=True):
+        net = load(run, recipe)
+        settings = net.settings
+        rows[title] = {
+            "minutes": history.seconds.iloc[-1] / 60,
+            "mixtures": settings.epochs * settings.mixtures_per_epoch,
+            "parameters": sum(p.numel() for p in net.audio_net.parameters()),
+            "GFLOP": _work(net) / 1e9,
+        }
+    return pd.DataFrame(rows).T.astype({"mixtures": int, "parameters": int}).rename_axis("method")
+
+
+def load(run: Run, recipe: Recipe | None) -> Separator | semantic.SemanticNet:
+    """The trained net of a recipe, or ours."""
+    if recipe is None:
+        return networks.load_separator(run.checkpoint("separator.pt"), run.device)
+    load = semantic.load_semantic if recipe.part == "thesis" else networks.load_separator
+    return load(run.checkpoint(f"{recipe.name}.pt"), run.device)
+
+
+def _work(net: Separator | semantic.SemanticNet) -> int:
+    """Operations of the audio net, and of the synthesizer if there is one, for one clip and two sources."""
+    settings, device = net.settings, next(net.audio_net.parameters()).device
+    heard = torch.zeros(1, settings.bins, settings.steps, device=device)
+    asked = () if isinstance(net, semantic.SemanticNet) else (torch.zeros(1, 2, settings.channels, device=device),)
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        net(heard, *asked)
+    return counter.get_total_flops()
+
+
 def score(
     run: Run, listed: pd.DataFrame, rivals: Sequence[Recipe], nmf: baselines.Nmf, store: VideoStore
 ) -> pd.DataFrame:
@@ -138,17 +198,19 @@ def score(
     DataFrame
         As ``evaluation.evaluate`` gives it.
     """
-    ours = networks.load_separator(run.checkpoint("separator.pt"), run.device)
+    ours = load(run, None)
     loader = mixtures.listed_loader(listed, store, ours.frame_net.backbone.frozen, ours.instruments)
     true = evaluation.references(loader)
     methods = floors(listed, true, nmf, run.settings)
     for recipe in rivals:
-        path = run.checkpoint(f"{recipe.name}.pt")
+        net = load(run, recipe)
         if recipe.part == "thesis":
-            estimates = semantic_in_three_ways(semantic.load_semantic(path, run.device), ours.classifier, loader)
+            for title, hard in ((recipe.title, True), (f"{recipe.title}, soft", False)):
+                estimates = semantic_in_three_ways(net, ours.classifier, loader, hard)
+                methods |= {title + way: estimates[way] for way in WAYS}
         else:
-            estimates = in_three_ways(networks.load_separator(path, run.device), loader, store)
-        methods |= {recipe.title + way: estimates[way] for way in (WAYS[:1] if recipe.part == "ablation" else WAYS)}
+            estimates = in_three_ways(net, loader, store)
+            methods |= {recipe.title + way: estimates[way] for way in (WAYS[:1] if recipe.part == "ablation" else WAYS)}
     methods |= {f"separator{way}": estimates for way, estimates in in_three_ways(ours, loader, store).items()}
     return evaluation.evaluate(listed, true, methods | ceilings(true, run.settings), run.settings)
 
@@ -204,10 +266,93 @@ def class_queries(separator: Separator, store: VideoStore) -> torch.Tensor:
 
 
 def semantic_in_three_ways(
-    net: semantic.SemanticNet, classifier: FrameClassifier, loader: DataLoader
+    net: semantic.SemanticNet, classifier: FrameClassifier, loader: DataLoader, hard: bool
 ) -> dict[str, list[np.ndarray]]:
-    """Estimates of the semantic net for a fixed list, with the classes that the frame net sees, and as in ``WAYS``."""
+    """Estimates of the semantic net for a fixed list, with the classes that the frame net sees, and as in ``WAYS``.
+
+    ``hard`` takes each bin for one class, the thesis's way; else its probability among the asked ones is the mask.
+    """
     said = torch.cat([semantic.said(classifier, batch["seen"]) for batch in loader])
     true = torch.cat([batch["classes"] for batch in loader])
     asked = dict(zip(WAYS, (said, said.roll(1, dims=0), true), strict=True))
-    return {way: semantic.separate_listed(net, loader, asked[way]) for way in WAYS}
+    return {way: semantic.separate_listed(net, loader, asked[way], hard) for way in WAYS}
+
+
+def published_table(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Table 1 of the paper run again: its rows in its order, ours beside what it says of MUSIC.
+
+    SDRi is the gain over the mixture, which the paper calls NSDR. Rows that were not run again have no score of ours.
+    """
+    ours = tables.summary(metrics).reindex(columns=["SDRi", "SIR", "SAR"])
+    rows = {}
+    for title, method, quoted in recipes.TABLE_1:
+        run_again = ours.loc[method] if method in ours.index else [float("nan")] * 3
+        rows[title] = [*run_again, *quoted]
+    columns = ["SDRi", "SIR", "SAR", "NSDR (quoted)", "SIR (quoted)", "SAR (quoted)"]
+    return pd.DataFrame(rows, index=columns).T.rename_axis("method")
+
+
+def ladder(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Steps from the published method to ours that have been trained, with their scores; see ``recipes.LADDER``."""
+    scores = tables.summary(metrics)
+    titles = [recipes.RECIPES[name].title for name in recipes.LADDER] + ["separator"]
+    steps = scores.loc[[title for title in titles if title in scores.index]]
+    return steps.rename(index={"separator": recipes.LAST_STEP})
+
+
+def of_pictures(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Mean SDR of each learned method asked by wrong pictures, by its own, and by the true class."""
+    means = metrics.groupby("method", sort=False).sdr_db.mean()
+    learned = [name.removesuffix(WAYS[1]) for name in means.index if name.endswith(WAYS[1])]
+    order = {"shuffled pictures": WAYS[1], "own pictures": WAYS[0], "true class": WAYS[2]}
+    rows = {name: {column: means[name + way] for column, way in order.items()} for name in learned}
+    return pd.DataFrame(rows).T.rename_axis("method")
+
+
+def of_seeds(run: Run) -> dict[int, pd.DataFrame]:
+    """``metrics.csv`` of this run and of the finished runs of other seeds, by seed."""
+    every = {}
+    for folder in sorted(run.folder.parent.glob("04_seed*")):
+        if folder == run.folder or runs.read_state(folder).get("finished"):
+            every[int(folder.name.removeprefix("04_seed"))] = pd.read_csv(folder / "metrics.csv", keep_default_na=True)
+    return dict(sorted(every.items()))
+
+
+def resolutions(true: Sequence[np.ndarray], listed: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """Scores of ideal ratio masks at several resolutions: what each costs, whatever net would predict them."""
+    bins = sorted({settings.log_bins // 2, settings.log_bins, 2 * settings.log_bins})
+    axes = {f"{n} bins, log": dataclasses.replace(settings, frequency_axis="log", log_bins=n) for n in bins}
+    axes[f"{settings.n_fft // 2 + 1} bins, linear"] = dataclasses.replace(settings, frequency_axis="linear")
+    methods = {
+        f"ideal ratio mask, {name}": [baselines.ideal_mask(sources, own, "ratio") for sources in true]
+        for name, own in axes.items()
+    }
+    return tables.summary(evaluation.evaluate(listed, list(true), methods, settings))
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """One mixture of a list, to be drawn and heard: magnitudes and masks on the audio net's axis, and waveforms."""
+
+    names: list[str]
+    pictures: list[np.ndarray]
+    mixture: torch.Tensor
+    magnitudes: torch.Tensor
+    masks: dict[str, torch.Tensor]
+    sounds: dict[str, np.ndarray]
+
+
+@torch.inference_mode()
+def example(separator: Separator, rows: pd.DataFrame, store: VideoStore) -> Example:
+    """What our separator makes of one mixture, given by its rows of a list."""
+    loader = mixtures.listed_loader(rows, store, separator.frame_net.backbone.frozen)
+    magnitudes, mixture = training.mix(next(iter(loader))["sources"], store.settings)
+    _, queries = evaluation.heard_and_seen(separator, loader)
+    predicted = separator.predict(mixture.to(queries.device), queries).cpu()
+    true, estimates = evaluation.references(loader)[0], evaluation.separate_listed(separator, loader)[0]
+    sounds = {"mixture": true.sum(0)}
+    for n, name in enumerate(rows.instrument):
+        sounds |= {f"{name}, true": true[n], f"{name}, estimate": estimates[n]}
+    masks = {"ideal mask": spectra.ideal_binary_mask(magnitudes, mixture)[0], "predicted mask": predicted[0]}
+    pictures = [store.pictures(row.video_id, row.start)[0] for row in rows.itertuples()]
+    return Example(list(rows.instrument), pictures, mixture[0], magnitudes[0], masks, sounds)

@@ -64,13 +64,18 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         return folder / name
 
-    def write_table(self, table: pd.DataFrame, name: str, digits: int = 2) -> pd.DataFrame:
-        """Save a table as ``<name>.csv``, in full, and ``<name>.tex``, rounded; give it back for display."""
+    def write_table(self, table: pd.DataFrame, name: str, digits: int = 2, latex: bool = True) -> pd.DataFrame:
+        """Save a table as ``<name>.csv``, in full, and ``<name>.tex``, rounded; give it back for display.
+
+        Without ``latex``, as CSV only: for lists that nobody prints.
+        """
         with atomic(self.folder / f"{name}.csv") as path:
             table.to_csv(path, index=not isinstance(table.index, pd.RangeIndex))
-        with atomic(self.folder / f"{name}.tex") as path:
-            path.write_text(_latex(table, digits))
-        self.made += [self.folder / f"{name}.csv", self.folder / f"{name}.tex"]
+        self.made.append(self.folder / f"{name}.csv")
+        if latex:
+            with atomic(self.folder / f"{name}.tex") as path:
+                path.write_text(_latex(table, digits))
+            self.made.append(self.folder / f"{name}.tex")
         return table
 
     def provenance(self) -> dict:

@@ -109,11 +109,12 @@ def optimizers(net: nn.Module, settings: Settings) -> dict:
         schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(settings.decay_epochs), gamma=0.1)
         return {"optimizer": optimizer, "lr_scheduler": schedule}
     optimizer = torch.optim.AdamW(groups, fused=True)
+    steps = settings.epochs * (settings.mixtures_per_epoch // settings.batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
         max_lr=[group["lr"] for group in groups],
-        total_steps=settings.epochs * (settings.mixtures_per_epoch // settings.batch_size),
-        pct_start=0.1,
+        total_steps=steps,
+        pct_start=min(max(0.1, 2 / steps), 0.9),  # of one step only, it would divide by zero
         cycle_momentum=False,
     )
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
