@@ -13,7 +13,7 @@ _NETS = {"smoke": (4, 8), "laptop": (7, 16), "server": (7, 64)}
 """Levels and width of the published audio net at the size of each preset."""
 _PUBLISHED = {
     "names_first": False, "competing": False, "different_instruments": False, "colour_db": 0.0, "soft_masks": False,
-    "mask": "binary", "loss": "mask", "audio_time_stride": 1,
+    "mask": "binary", "loss": "mask",
 }  # fmt: skip
 """The published method, but for its optimizer."""
 
@@ -33,7 +33,7 @@ class Recipe:
     changes : dict
         Settings in which it differs from the preset.
     published_net : bool
-        Whether its audio net has the levels and the width of the published one.
+        Whether its audio net is the published one: its levels and width, all steps of time.
     quoted : tuple of float, optional
         SDR, SIR and SAR in dB of the paper's Table 1, on MUSIC: to stand beside ours, not to be compared.
     """
@@ -50,7 +50,7 @@ class Recipe:
         changes = dict(self.changes)
         if self.published_net:
             levels, width = _NETS[preset.preset]
-            changes |= {"audio_levels": levels, "audio_base_channels": width}
+            changes |= {"audio_levels": levels, "audio_base_channels": width, "audio_time_stride": 1}
         if changes.get("optimizer") == "sgd":  # its rate falls at the paper's shares of a training
             changes["decay_epochs"] = tuple(max(1, round(share * preset.epochs)) for share in (0.4, 0.8))
         return dataclasses.replace(preset, **changes)
