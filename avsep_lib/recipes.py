@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from avsep_lib.settings import Settings, StudyError
 
-_NETS = {"smoke": (4, 8), "laptop": (7, 16), "server": (7, 64)}
+_NETS = {"smoke": (4, 8), "laptop": (7, 16), "server": (7, 64), "published": (7, 64)}
 """Levels and width of the published audio net at the size of each preset."""
 _PUBLISHED = {
     "names_first": False, "competing": False, "different_instruments": False, "colour_db": 0.0, "soft_masks": False,

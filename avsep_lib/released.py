@@ -55,7 +55,7 @@ def import_sound_of_pixels(folder: str | Path, out: str | Path) -> None:
 
 def released_settings() -> Settings:
     """Settings of the released training: the published sizes, ResNet-18, and binary masks that are cut at a half."""
-    return from_parameters("server", backbone="resnet18", pretrained=False, mask="binary", soft_masks=False)
+    return from_parameters("published", pretrained=False)
 
 
 def _modules(levels: int) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:

@@ -22,7 +22,7 @@ _Jobs = list[tuple[np.ndarray, list[np.ndarray]]]
 def main() -> None:
     """Score the same estimates in every way, and compare both time and decibels."""
     options = measure.arguments("evaluation", __doc__.splitlines()[0])
-    settings = from_parameters("smoke" if options.quick else "server")
+    settings = from_parameters("smoke" if options.quick else "published")
     one, seven = (2, 1) if options.quick else (100, 20)
     single = [(true, methods[-1:]) for true, methods in made(one, settings)]
     parts = [

@@ -91,7 +91,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         listed = made_up.solos(Path(folder), 4, int(60 * minutes))
         index = clips.read_sound_of_pixels_index(listed, "train")
-        settings = from_parameters("server", batch_size=16, workers=0, data_root=folder, mixtures_per_epoch=1_000_000)
+        settings = from_parameters(
+            "published", batch_size=16, workers=0, data_root=folder, mixtures_per_epoch=1_000_000
+        )
         kept = VideoStore(index, settings)
         kept.prepare(Backbone("resnet18", pretrained=False))
         kept.prepare(Backbone("efficientnet_lite0", pretrained=False).eval())

@@ -37,7 +37,7 @@ def paper(quick: bool, backbone: str = "resnet18", **changes: object) -> Setting
     small = {"audio_base_channels": 8, "audio_levels": 4, "channels": 8, "log_bins": 64, "clip_samples": 16_383,
              "frame_size_px": 64} if quick else {}  # fmt: skip
     given = {"backbone": backbone, "pretrained": False, "batch_size": 2, "workers": 0, **small, **changes}
-    return from_parameters("server", **given)
+    return from_parameters("published", **given)
 
 
 def separator_of(settings: Settings) -> Separator:

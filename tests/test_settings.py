@@ -24,8 +24,12 @@ def test_round_trip_keeps_changed_values():
     assert settings.decay_epochs == (1, 2)
 
 
-def test_server_preset_is_the_published_system():
-    settings = from_parameters("server")
+def test_the_preset_published_is_the_published_system():
+    settings = from_parameters("published")
+    assert (settings.backbone, settings.names_first, settings.competing, settings.soft_masks) == (
+        "resnet18", False, False, False
+    )  # fmt: skip
+    assert (settings.mask, settings.loss, settings.audio_time_stride, settings.colour_db) == ("binary", "mask", 1, 0)
     assert (settings.sample_rate_hz, settings.clip_samples, settings.n_fft, settings.hop) == (11_025, 65_535, 1022, 256)
     assert (settings.bins, settings.steps, settings.channels, settings.audio_levels) == (256, 256, 32, 7)
     assert (settings.optimizer, settings.batch_size, settings.epochs, settings.decay_epochs) == (
