@@ -5,6 +5,13 @@ BIN := .venv/bin
 study: .venv/installed
 	$(BIN)/avsep study --preset laptop
 
+thesis: study
+	$(BIN)/avsep compare
+	$(BIN)/avsep study --set seed=1 --only 02 03
+	$(BIN)/avsep compare --set seed=1 --only published_optimizer sound_of_pixels semantic
+	$(BIN)/avsep study --set seed=1 --only 04
+	$(BIN)/avsep study --only 04
+
 smoke: .venv/installed
 	$(BIN)/avsep study --preset smoke
 
@@ -30,4 +37,4 @@ html: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
-.PHONY: study smoke server lab test lint html
+.PHONY: study thesis smoke server lab test lint html

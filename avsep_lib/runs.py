@@ -55,8 +55,9 @@ class Run:
 
     @property
     def figures_folder(self) -> Path:
-        """The study's ``figures/``; a smoke run keeps its own, since its pictures mean nothing."""
-        return self.folder / "figures" if self.settings.preset == "smoke" else self.settings.out_root / "figures"
+        """The study's ``figures/``, those of seed 0; a smoke run keeps its own, since its pictures mean nothing."""
+        own = self.settings.preset == "smoke" or self.settings.seed
+        return self.folder / "figures" if own else self.settings.out_root / "figures"
 
     def checkpoint(self, name: str) -> Path:
         """Path of a checkpoint of this preset and seed, such as ``separator.pt``."""
