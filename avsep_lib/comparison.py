@@ -65,24 +65,28 @@ def train_rivals(settings: Settings, names: Sequence[str]) -> list[Run]:
 
 def trained(settings: Settings) -> list[Recipe]:
     """Recipes that have been trained with these settings, in the order of the tables."""
-    state = {name: runs.read_state(_run(recipe, settings).folder) for name, recipe in recipes.RECIPES.items()}
-    return [recipe for name, recipe in recipes.RECIPES.items() if state[name].get("finished")]
+    return [recipe for recipe in recipes.RECIPES.values() if _is_trained(_run(recipe, settings), recipe)]
 
 
 def _run(recipe: Recipe, settings: Settings) -> Run:
     """The run of a recipe: as it was begun, if it was, or as it would begin."""
     run = Run(recipe.settings(settings), f"{recipe.name}_seed{settings.seed}", runs.choose_device(settings.device))
-    if (run.folder / "settings.json").is_file():
+    if run.checkpoint(f"{recipe.name}_last.ckpt").is_file():
         begun = runs.reopen(run.folder).settings.mixtures_per_epoch
         run.settings = dataclasses.replace(run.settings, mixtures_per_epoch=begun)
     return run
 
 
+def _is_trained(run: Run, recipe: Recipe) -> bool:
+    """Whether the run has finished and its net is there: results travel with the project, checkpoints do not."""
+    return bool(runs.read_state(run.folder).get("finished")) and run.checkpoint(f"{recipe.name}.pt").is_file()
+
+
 def _train(recipe: Recipe, settings: Settings, budget_s: float) -> Run:
     run = _run(recipe, settings)
-    if runs.read_state(run.folder).get("finished"):
+    if _is_trained(run, recipe):
         return run
-    if not (run.folder / "settings.json").is_file():
+    if not run.checkpoint(f"{recipe.name}_last.ckpt").is_file():
         affordable = _affordable(run, recipe, budget_s)
         run.settings = dataclasses.replace(run.settings, mixtures_per_epoch=affordable)
     run = runs.begin(recipe.name, run.settings)
