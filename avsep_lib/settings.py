@@ -158,7 +158,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "channels": 16, "audio_levels": 6, "audio_base_channels": 20, "audio_time_stride": 2,
         "mask": "ratio", "loss": "magnitude", "competing": True, "different_instruments": True,
         "frame_epochs": 10, "frame_learning_rate": 1.0e-2, "colour_db": 5.0, "weight_decay": 1.0e-2,
-        "epochs": 12, "mixtures_per_epoch": 1200, "batch_size": 16, "optimizer": "adamw", "learning_rate": 2.0e-3,
+        "epochs": 8, "mixtures_per_epoch": 1200, "batch_size": 16, "optimizer": "adamw", "learning_rate": 2.0e-3,
         "validation_mixtures": 32, "test_mixtures": 60, "other_mixtures": 8,
         "metric": "fast",
     },
