@@ -288,9 +288,12 @@ def _git(*arguments: str) -> str:
 
 
 def _latex(table: pd.DataFrame, digits: int) -> str:
-    """A ``tabular`` with booktabs rules; numbers rounded, special characters escaped."""
+    """A ``tabular`` with booktabs rules; numbers rounded, special characters escaped, no row for the index's name."""
     styler = table.style.format(precision=digits, escape="latex").format_index(escape="latex", axis=0)
-    return styler.format_index(escape="latex", axis=1).to_latex(hrules=True)
+    styler = styler.format_index(escape="latex", axis=1).hide(names=True)
+    if isinstance(table.index, pd.RangeIndex):
+        styler = styler.hide()
+    return styler.to_latex(hrules=True)
 
 
 def _shown(path: Path) -> str:

@@ -9,6 +9,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from avsep_lib import files, runs
 from avsep_lib.settings import PROJECT_ROOT, Settings, StudyError, to_dict
 
@@ -135,10 +137,22 @@ class _Indented:
 def _report(made: list[Path], seconds: float) -> None:
     """Name what is there to look at, by kind."""
     kinds = {"pages": ".html", "figures": ".png", "tables": ".csv", "checkpoints": ".pt"}
+    for path in (path for path in made if path.name == "04_methods.csv"):
+        _report_scores(path)
     print(f"The study took {_duration(seconds)}. Look at:")
     for kind, suffix in kinds.items():
         for path in dict.fromkeys(p for p in made if p.suffix == suffix):
             print(f"  {kind:12s} {os.path.relpath(path)}")
+
+
+def _report_scores(path: Path) -> None:
+    """The scores that most people look for first, out of the table of methods."""
+    scores = pd.read_csv(path, index_col=0)
+    print("Mean SDR on test mixtures of two, in dB, with its 95 % interval:")
+    for name in ("mixture", "Sound of Pixels, binary, log", "separator", "ideal ratio mask"):
+        if name in scores.index:
+            row = scores.loc[name]
+            print(f"  {name:29s} {row.SDR:5.1f}  ({row['from']:.1f} to {row.to:.1f})")
 
 
 def _absolute(name: str) -> Path:
