@@ -357,6 +357,6 @@ def example(separator: Separator, rows: pd.DataFrame, store: VideoStore) -> Exam
     sounds = {"mixture": true.sum(0)}
     for n, name in enumerate(rows.instrument):
         sounds |= {f"{name}, true": true[n], f"{name}, estimate": estimates[n]}
-    masks = {"ideal mask": spectra.ideal_binary_mask(magnitudes, mixture)[0], "predicted mask": predicted[0]}
+    masks = {"ideal binary mask": spectra.ideal_binary_mask(magnitudes, mixture)[0], "predicted mask": predicted[0]}
     pictures = [store.pictures(row.video_id, row.start)[0] for row in rows.itertuples()]
     return Example(list(rows.instrument), pictures, mixture[0], magnitudes[0], masks, sounds)
