@@ -32,10 +32,10 @@ def _study(options: argparse.Namespace) -> None:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from avsep_lib import comparison, recipes
+    from avsep_lib import recipes, rivals
 
     names = options.only or recipes.RECIPES
-    for run in comparison.train_rivals(from_parameters(options.preset, **_changed(options)), list(names)):
+    for run in rivals.train_rivals(from_parameters(options.preset, **_changed(options)), list(names)):
         print(run.folder)
 
 

@@ -1,183 +1,26 @@
-"""Every method on the same mixtures: trains the rivals for the time that ours took, and scores all of them.
+"""Every method on the same mixtures: who is scored, how each is asked, and the tables that come of it.
 
-Used by notebook 04 and ``avsep compare``.
+Used by notebook 04.
 """
 
 import dataclasses
-import itertools
-import time
 from collections.abc import Sequence
 
-import lightning as L
 import numpy as np
 import pandas as pd
 import torch
 from torch.utils.data import DataLoader
-from torch.utils.flop_counter import FlopCounterMode
 
-from avsep_lib import (
-    baselines,
-    combined,
-    evaluation,
-    mixtures,
-    networks,
-    recipes,
-    runs,
-    semantic,
-    spectra,
-    tables,
-    training,
-)
+from avsep_lib import baselines, evaluation, mixtures, recipes, runs, semantic, spectra, tables, training
 from avsep_lib.networks import FrameClassifier, Separator
 from avsep_lib.recipes import Recipe
+from avsep_lib.rivals import load_trained
 from avsep_lib.runs import Run
 from avsep_lib.settings import Settings
 from avsep_lib.store import VideoStore
 
-_WARM_UP, _TIMED_STEPS = 2, 6  # steps that are left out, and whose median says what a step costs
 WAYS = ("", ", shuffled pictures", ", true class given")
 """What follows the title of a learned method: asked by its pictures, by those of another mixture, by the true class."""
-
-
-def train_rivals(settings: Settings, names: Sequence[str]) -> list[Run]:
-    """Train what ours is compared with, each for the time that ours took; what is trained is not trained again.
-
-    Parameters
-    ----------
-    settings : Settings
-        Of a study whose notebook 03 has finished.
-    names : sequence of str
-        Of recipes, see ``recipes.RECIPES``.
-
-    Returns
-    -------
-    list of Run
-        Finished, each with ``history.csv`` and ``clock.csv`` in its folder and ``<name>.pt`` among the checkpoints.
-
-    Raises
-    ------
-    StudyError
-        If a name is no recipe, or notebook 03 has not finished with these settings.
-    """
-    budget_s = float(pd.read_csv(runs.finished(settings, "03") / "clock.csv").seconds.iloc[-1])
-    return [_train(recipes.find(name), settings, budget_s) for name in names]
-
-
-def trained(settings: Settings) -> list[Recipe]:
-    """Recipes that have been trained with these settings, in the order of the tables."""
-    return [recipe for recipe in recipes.RECIPES.values() if _is_trained(_run(recipe, settings), recipe)]
-
-
-def _run(recipe: Recipe, settings: Settings) -> Run:
-    """The run of a recipe: as it was begun, if it was, or as it would begin."""
-    run = Run(recipe.settings(settings), f"{recipe.name}_seed{settings.seed}", runs.choose_device(settings.device))
-    if run.checkpoint(f"{recipe.name}_last.ckpt").is_file():
-        begun = runs.reopen(run.folder).settings.mixtures_per_epoch
-        run.settings = dataclasses.replace(run.settings, mixtures_per_epoch=begun)
-    return run
-
-
-def _is_trained(run: Run, recipe: Recipe) -> bool:
-    """Whether the run has finished and its net is there: results travel with the project, checkpoints do not."""
-    return bool(runs.read_state(run.folder).get("finished")) and run.checkpoint(f"{recipe.name}.pt").is_file()
-
-
-def _train(recipe: Recipe, settings: Settings, budget_s: float) -> Run:
-    run = _run(recipe, settings)
-    if _is_trained(run, recipe):
-        return run
-    if not run.checkpoint(f"{recipe.name}_last.ckpt").is_file():
-        affordable = _affordable(run, recipe, budget_s)
-        run.settings = dataclasses.replace(run.settings, mixtures_per_epoch=affordable)
-    run = runs.begin(recipe.name, run.settings)
-    task, train, validation = _prepare(run, recipe)
-    print(f"{recipe.title}: {run.settings.epochs} epochs of {run.settings.mixtures_per_epoch} mixtures", flush=True)
-    training.fit(task, train, validation, run, run.settings.epochs, recipe.name)
-    path = run.checkpoint(f"{recipe.name}.pt")
-    task.net.eval()
-    if recipe.part == "thesis":
-        semantic.save_semantic(task.net, path)
-    else:
-        networks.save_separator(task.net, path)
-    run.finish(weights=path, history=run.folder / "history.csv", clock=run.folder / "clock.csv")
-    return run
-
-
-def _prepare(run: Run, recipe: Recipe) -> tuple[L.LightningModule, DataLoader, DataLoader]:
-    """What trains the net of a recipe, with batches to train and to validate it on."""
-    separator, train, validation = combined.prepare(run)
-    if recipe.part == "thesis":
-        return semantic.SemanticTask(semantic.SemanticNet(run.settings, separator.instruments)), train, validation
-    return training.SeparationTask(separator), train, validation
-
-
-def _affordable(run: Run, recipe: Recipe, budget_s: float) -> int:
-    """Mixtures of an epoch with which the training takes ``budget_s``, measured by a few steps."""
-    task, train, _ = _prepare(run, recipe)
-    settings, device = run.settings, torch.device(run.device)
-    task.to(device, memory_format=torch.channels_last).train()
-    optimizer, seconds = task.configure_optimizers()["optimizer"], []
-    batches = itertools.chain.from_iterable(itertools.repeat(train))
-    half = training.precision(run) == "bfloat16"
-    for number in range(_WARM_UP + _TIMED_STEPS):
-        clock = time.perf_counter()
-        batch = {name: values.to(device) for name, values in next(batches).items()}
-        with torch.autocast(run.device, torch.bfloat16, enabled=half):
-            loss = task.training_step(batch, number)["loss"]
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        loss.item()  # waits for the device
-        seconds.append(time.perf_counter() - clock)
-    steps = budget_s / settings.epochs / float(np.median(seconds[_WARM_UP:]))
-    return max(1, round(steps)) * settings.batch_size
-
-
-def histories(settings: Settings, rivals: Sequence[Recipe]) -> dict[str, pd.DataFrame]:
-    """``history.csv`` of each training with its ``seconds``, by title; ours, ``separator``, stands last."""
-    folders = {recipe.title: _run(recipe, settings).folder for recipe in rivals}
-    folders["separator"] = runs.finished(settings, "03")
-    return {
-        title: pd.read_csv(folder / "history.csv").merge(pd.read_csv(folder / "clock.csv"), on="epoch")
-        for title, folder in folders.items()
-    }
-
-
-def costs(run: Run, rivals: Sequence[Recipe]) -> pd.DataFrame:
-    """What each trained method took: minutes and mixtures of training, parameters and work of its audio net.
-
-    The work is that of one clip and two sources, in billions of multiplications and additions (GFLOP). All look with
-    the same eye.
-    """
-    rows = {}
-    for recipe, (title, history) in zip([*rivals, None], histories(run.settings, rivals).items(), strict=True):
-        net = load(run, recipe)
-        settings = net.settings
-        rows[title] = {
-            "minutes": history.seconds.iloc[-1] / 60,
-            "mixtures": settings.epochs * settings.mixtures_per_epoch,
-            "parameters": sum(p.numel() for p in net.audio_net.parameters()),
-            "GFLOP": _work(net) / 1e9,
-        }
-    return pd.DataFrame(rows).T.astype({"mixtures": int, "parameters": int}).rename_axis("method")
-
-
-def load(run: Run, recipe: Recipe | None) -> Separator | semantic.SemanticNet:
-    """The trained net of a recipe, or ours."""
-    if recipe is None:
-        return networks.load_separator(run.checkpoint("separator.pt"), run.device)
-    load = semantic.load_semantic if recipe.part == "thesis" else networks.load_separator
-    return load(run.checkpoint(f"{recipe.name}.pt"), run.device)
-
-
-def _work(net: Separator | semantic.SemanticNet) -> int:
-    """Operations of the audio net, and of the synthesizer if there is one, for one clip and two sources."""
-    settings, device = net.settings, next(net.audio_net.parameters()).device
-    heard = torch.zeros(1, settings.bins, settings.steps, device=device)
-    asked = () if isinstance(net, semantic.SemanticNet) else (torch.zeros(1, 2, settings.channels, device=device),)
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        net(heard, *asked)
-    return counter.get_total_flops()
 
 
 def score(
@@ -202,12 +45,12 @@ def score(
     DataFrame
         As ``evaluation.evaluate`` gives it.
     """
-    ours = load(run, None)
+    ours = load_trained(run, None)
     loader = mixtures.listed_loader(listed, store, ours.frame_net.backbone.frozen, ours.instruments)
     true = evaluation.references(loader)
     methods = floors(listed, true, nmf, run.settings)
     for recipe in rivals:
-        net = load(run, recipe)
+        net = load_trained(run, recipe)
         if recipe.part == "thesis":
             for title, hard in ((recipe.title, True), (f"{recipe.title}, soft", False)):
                 estimates = semantic_in_three_ways(net, ours.classifier, loader, hard)
@@ -318,7 +161,7 @@ def of_seeds(run: Run) -> dict[int, pd.DataFrame]:
     every = {}
     for folder in sorted(run.folder.parent.glob("04_seed*")):
         if folder == run.folder or runs.read_state(folder).get("finished"):
-            every[int(folder.name.removeprefix("04_seed"))] = pd.read_csv(folder / "metrics.csv", keep_default_na=True)
+            every[int(folder.name.removeprefix("04_seed"))] = pd.read_csv(folder / "metrics.csv")
     return dict(sorted(every.items()))
 
 
