@@ -44,11 +44,12 @@ def train_rivals(settings: Settings, names: Sequence[str]) -> list[Run]:
     StudyError
         If a name is no recipe, or notebook 03 has not finished with these settings or did not say how long it took.
     """
+    asked = [recipes.find(name) for name in names]
     clock = runs.finished(settings, "03") / "clock.csv"
     if not clock.is_file():
         raise StudyError(f"{clock}: is missing, and says how long ours was trained; run notebook 03 again")
     budget_s = float(pd.read_csv(clock).seconds.iloc[-1])
-    return [_train(recipes.find(name), settings, budget_s) for name in names]
+    return [_train(recipe, settings, budget_s) for recipe in asked]
 
 
 def trained(settings: Settings) -> list[Recipe]:
