@@ -6,7 +6,7 @@ Used by notebook 04 and ``avsep compare``.
 import dataclasses
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import lightning as L
 import numpy as np
@@ -19,9 +19,10 @@ from avsep_lib import combined, networks, recipes, runs, semantic, training
 from avsep_lib.networks import Separator
 from avsep_lib.recipes import Recipe
 from avsep_lib.runs import Run
-from avsep_lib.settings import Settings, StudyError
+from avsep_lib.settings import Settings
 
-_WARM_UP, _TIMED_STEPS = 2, 6  # steps that are left out, and whose median says what a step costs
+_WARM_UP, _TIMED_STEPS = 2, 8  # steps that are left out, and of which the quickest says what a step costs
+_OURS = Recipe("separator", "separator", "ours", published_net=False)
 
 
 def train_rivals(settings: Settings, names: Sequence[str]) -> list[Run]:
@@ -42,14 +43,11 @@ def train_rivals(settings: Settings, names: Sequence[str]) -> list[Run]:
     Raises
     ------
     StudyError
-        If a name is no recipe, or notebook 03 has not finished with these settings or did not say how long it took.
+        If a name is no recipe, or notebook 03 has not finished with these settings.
     """
     asked = [recipes.find(name) for name in names]
-    clock = runs.finished(settings, "03") / "clock.csv"
-    if not clock.is_file():
-        raise StudyError(f"{clock}: is missing, and says how long ours was trained; run notebook 03 again")
-    budget_s = float(pd.read_csv(clock).seconds.iloc[-1])
-    return [_train(recipe, settings, budget_s) for recipe in asked]
+    runs.finished(settings, "03")
+    return [_train(recipe, settings) for recipe in asked]
 
 
 def trained(settings: Settings) -> list[Recipe]:
@@ -71,12 +69,12 @@ def _is_trained(run: Run, recipe: Recipe) -> bool:
     return bool(runs.read_state(run.folder).get("finished")) and run.checkpoint(f"{recipe.name}.pt").is_file()
 
 
-def _train(recipe: Recipe, settings: Settings, budget_s: float) -> Run:
+def _train(recipe: Recipe, settings: Settings) -> Run:
     run = _run(recipe, settings)
     if _is_trained(run, recipe):
         return run
     if not run.checkpoint(f"{recipe.name}_last.ckpt").is_file():
-        affordable = _affordable(run, recipe, budget_s)
+        affordable = _affordable(run, recipe, settings)
         run.settings = dataclasses.replace(run.settings, mixtures_per_epoch=affordable)
     run = runs.begin(recipe.name, run.settings)
     task, train, validation = _prepare(run, recipe)
@@ -100,26 +98,34 @@ def _prepare(run: Run, recipe: Recipe) -> tuple[L.LightningModule, DataLoader, D
     return training.SeparationTask(separator), train, validation
 
 
-def _affordable(run: Run, recipe: Recipe, budget_s: float) -> int:
-    """Mixtures of an epoch with which the training takes ``budget_s``, measured by a few steps."""
+def _affordable(run: Run, recipe: Recipe, settings: Settings) -> int:
+    """Mixtures of an epoch that take the time of ours.
+
+    Steps of both are taken in turn and the quickest of each are compared, so that whatever else the machine does counts
+    for neither.
+    """
+    both = _timed_steps(run, recipe), _timed_steps(dataclasses.replace(run, settings=settings), _OURS)
+    seconds = np.array([[next(steps) for steps in both] for _ in range(_WARM_UP + _TIMED_STEPS)])
+    theirs_s, ours_s = seconds[_WARM_UP:].min(0)
+    return max(1, round(settings.mixtures_per_epoch / settings.batch_size * ours_s / theirs_s)) * settings.batch_size
+
+
+def _timed_steps(run: Run, recipe: Recipe) -> Iterator[float]:
+    """Train a net that is thrown away, and say how many seconds each step took, loading included."""
     task, train, _ = _prepare(run, recipe)
-    settings, device = run.settings, torch.device(run.device)
+    device, half = torch.device(run.device), training.precision(run) == "bfloat16"
     task.to(device, memory_format=torch.channels_last).train()
-    optimizer, seconds = task.configure_optimizers()["optimizer"], []
-    batches = itertools.chain.from_iterable(itertools.repeat(train))
-    half = training.precision(run) == "bfloat16"
-    for number in range(_WARM_UP + _TIMED_STEPS):
-        clock = time.perf_counter()
-        batch = {name: values.to(device) for name, values in next(batches).items()}
+    optimizer, clock = task.configure_optimizers()["optimizer"], time.perf_counter()
+    for number, batch in enumerate(itertools.chain.from_iterable(itertools.repeat(train))):
+        batch = {name: values.to(device) for name, values in batch.items()}
         with torch.autocast(run.device, torch.bfloat16, enabled=half):
             loss = task.training_step(batch, number)["loss"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         loss.item()  # waits for the device
-        seconds.append(time.perf_counter() - clock)
-    steps = budget_s / settings.epochs / float(np.median(seconds[_WARM_UP:]))
-    return max(1, round(steps)) * settings.batch_size
+        yield time.perf_counter() - clock
+        clock = time.perf_counter()
 
 
 def histories(settings: Settings, rivals: Sequence[Recipe]) -> dict[str, pd.DataFrame]:
