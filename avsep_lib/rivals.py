@@ -19,7 +19,7 @@ from avsep_lib import combined, networks, recipes, runs, semantic, training
 from avsep_lib.networks import Separator
 from avsep_lib.recipes import Recipe
 from avsep_lib.runs import Run
-from avsep_lib.settings import Settings
+from avsep_lib.settings import Settings, StudyError
 
 _WARM_UP, _TIMED_STEPS = 2, 8  # steps that are left out, and of which the quickest says what a step costs
 _OURS = Recipe("separator", "separator", "ours", published_net=False)
@@ -43,10 +43,10 @@ def train_rivals(settings: Settings, names: Sequence[str]) -> list[Run]:
     Raises
     ------
     StudyError
-        If a name is no recipe, or notebook 03 has not finished with these settings.
+        If a name is no recipe, or notebook 03 has not finished, or trained for another time than these settings say.
     """
     asked = [recipes.find(name) for name in names]
-    runs.finished(settings, "03")
+    _check_ours(runs.reopen(runs.finished(settings, "03")), settings)
     return [_train(recipe, settings) for recipe in asked]
 
 
@@ -55,12 +55,21 @@ def trained(settings: Settings) -> list[Recipe]:
     return [recipe for recipe in recipes.RECIPES.values() if _is_trained(_run(recipe, settings), recipe)]
 
 
+def _check_ours(ours: Run, settings: Settings) -> None:
+    """Refuse settings with which the time of ours would be another than it was."""
+    for name in ("epochs", "mixtures_per_epoch", "batch_size"):
+        was, now = getattr(ours.settings, name), getattr(settings, name)
+        if was != now:
+            raise StudyError(f"{ours.folder}: was trained with {name} = {was}, not {now}; give --set {name}={was}")
+
+
 def _run(recipe: Recipe, settings: Settings) -> Run:
     """The run of a recipe: as it was begun, if it was, or as it would begin."""
     run = Run(recipe.settings(settings), f"{recipe.name}_seed{settings.seed}", runs.choose_device(settings.device))
-    if run.checkpoint(f"{recipe.name}_last.ckpt").is_file():
-        begun = runs.reopen(run.folder).settings.mixtures_per_epoch
-        run.settings = dataclasses.replace(run.settings, mixtures_per_epoch=begun)
+    last = run.checkpoint(f"{recipe.name}_last.ckpt")
+    if last.is_file():
+        begun = networks.load_checked(last, ("settings",))["settings"]
+        run.settings = dataclasses.replace(run.settings, mixtures_per_epoch=begun["mixtures_per_epoch"])
     return run
 
 

@@ -123,7 +123,7 @@ def test_code_and_tests_that_the_document_names_are_there():
     for file, name in tests:
         nodes = ast.parse((PROJECT_ROOT / "tests" / file).read_text()).body
         assert name in {node.name for node in nodes if isinstance(node, ast.FunctionDef)}, f"{file} has no {name}"
-    code = set(re.findall(r"`(protocol|evaluation|tables|training)\.(\w+)`", text))
+    code = set(re.findall(r"`(protocol|evaluation|tables|training|rivals|comparison)\.(\w+)`", text))
     assert len(code) > 8
     for module, name in code:
         assert hasattr(importlib.import_module(f"avsep_lib.{module}"), name), f"{module} has no {name}"

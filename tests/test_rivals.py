@@ -40,18 +40,18 @@ def begun(tiny, store, backbone, tmp_path_factory):
 
 @pytest.fixture
 def affordable(monkeypatch):
-    """Budgets that are asked about, each of which is said to allow eight mixtures in an epoch."""
-    budgets = []
-    monkeypatch.setattr(rivals, "_affordable", lambda run, recipe, budget_s: budgets.append(budget_s) or 8)
-    return budgets
+    """Names of the rivals that are measured, each of which is said to afford eight mixtures in an epoch."""
+    measured = []
+    monkeypatch.setattr(rivals, "_affordable", lambda run, recipe, ours: measured.append(recipe.name) or 8)
+    return measured
 
 
 @pytest.fixture(scope="module")
 def study(begun):
-    """Settings of a study with two rivals, trained for as long as eight mixtures an epoch take."""
+    """Settings of a study with two rivals, as if each could afford eight mixtures in an epoch."""
     settings = begun()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rivals, "_affordable", lambda run, recipe, budget_s: 8)
+        patch.setattr(rivals, "_affordable", lambda run, recipe, ours: 8)
         rivals.train_rivals(settings, NAMES)
     return settings
 
@@ -67,25 +67,42 @@ def weights(path):
 # How many mixtures
 
 
-def test_the_budget_is_the_time_that_ours_was_trained(begun, affordable, monkeypatch):
-    monkeypatch.setattr(training, "fit", lambda *given: (_ for _ in ()).throw(MemoryError))
-    with pytest.raises(MemoryError):
-        rivals.train_rivals(begun(), NAMES)
-    assert affordable == [SECONDS[-1]]
+@pytest.mark.parametrize(("step_s", "mixtures"), [(2.0, 8), (0.5, 32), (0.16, 25 * 4), (3.1, 4), (1000.0, 4)])
+def test_a_rival_gets_as_many_batches_as_ours_takes_time_for(study, monkeypatch, step_s, mixtures):
+    """Ours takes two steps of two seconds for an epoch; the quickest steps count, and the first two of each do not."""
+    tapes = {
+        "separator": [1, 1, 9, 4, 2, 3, 9, 9, 9, 9],
+        "semantic": [0.1, 0.1, 3 * step_s, *[2 * step_s] * 6, step_s],
+    }
+    asked = []
+
+    def timed(run, recipe):
+        asked.append((recipe.name, run.settings))
+        return iter(tapes[recipe.name])
+
+    monkeypatch.setattr(rivals, "_timed_steps", timed)
+    run = rival(RECIPES["semantic"].settings(study), "semantic")
+    assert rivals._affordable(run, RECIPES["semantic"], study) == mixtures
+    assert asked == [("semantic", run.settings), ("separator", study)]
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(("budget_s", "mixtures"), [(100.0, 25 * 4), (101.9, 25 * 4), (102.1, 26 * 4), (0.1, 4)])
-def test_a_rival_gets_as_many_batches_as_fit_into_the_time(study, monkeypatch, name, budget_s, mixtures):
-    """Two epochs of steps whose median is two seconds; the first two, which are slow, do not count."""
-    tape, now = [], 0.0
-    for step_s in (9, 9, 1, 1, 2, 2, 3, 50):
-        tape += [now, now + step_s]
-        now += step_s
-    run, ticks = rival(RECIPES[name].settings(study), name), iter(tape)
-    monkeypatch.setattr(rivals, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
-    assert rivals._affordable(run, RECIPES[name], budget_s) == mixtures
-    assert next(ticks, None) is None
+def test_a_step_is_timed_without_what_happens_between_steps(study, monkeypatch, name):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(rivals, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    kind = semantic.SemanticTask if name == "semantic" else training.SeparationTask
+    step = kind.training_step
+
+    def slow(self, batch, number):
+        clock.now += number + 1
+        return step(self, batch, number)
+
+    monkeypatch.setattr(kind, "training_step", slow)
+    found, steps = [], rivals._timed_steps(rival(RECIPES[name].settings(study), name), RECIPES[name])
+    for _ in range(5):  # more than an epoch has
+        found.append(next(steps))
+        clock.now += 100
+    assert found == [1, 2, 3, 4, 5]
 
 
 # Training
@@ -150,9 +167,8 @@ def test_without_ours_there_is_nothing_to_compare_with(begun, start_run, afforda
     with pytest.raises(StudyError, match=r"03_seed0: this run has not finished; run notebook 03"):
         rivals.train_rivals(start_run("02").settings, NAMES)
     settings = begun()
-    (rival(settings, "03").folder / "clock.csv").unlink()
-    with pytest.raises(StudyError, match=r"clock\.csv: is missing.*notebook 03"):
-        rivals.train_rivals(settings, NAMES)
+    with pytest.raises(StudyError, match="03_seed0: was trained with epochs = 2, not 3; give --set epochs=2"):
+        rivals.train_rivals(dataclasses.replace(settings, epochs=3), NAMES)
     with pytest.raises(StudyError, match="recipe 'nobody' is not known"):
         rivals.train_rivals(settings, [*NAMES, "nobody"])
     assert not affordable
