@@ -9,7 +9,6 @@ from pathlib import Path
 
 import lightning as L
 import numpy as np
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,7 +16,6 @@ from torch.utils.data import DataLoader
 
 from avsep_lib import networks, spectra, training
 from avsep_lib.networks import AudioNet, FrameClassifier, log_magnitude
-from avsep_lib.runs import Run
 from avsep_lib.settings import Settings
 
 
@@ -132,16 +130,6 @@ class SemanticTask(L.LightningModule):
         scores = self.net(log_magnitude(mixture)).float()
         theirs = class_magnitudes(magnitudes, batch["classes"], len(self.net.instruments))
         return semantic_loss(scores, theirs, mixture, self.settings.semantic_loss)
-
-
-def fit_semantic(
-    net: SemanticNet, train: DataLoader, validation: DataLoader, run: Run, label: str = "semantic"
-) -> pd.DataFrame:
-    """Train a semantic net; resumes by itself. Returns the history, one row for each epoch.
-
-    The loaders are those of ``mixtures``, the one for validation with ``instruments``: their items need ``classes``.
-    """
-    return training.fit(SemanticTask(net), train, validation, run, run.settings.epochs, label)
 
 
 def semantic_mask(probabilities: Tensor, background: float) -> Tensor:

@@ -48,9 +48,23 @@ def test_the_published_networks_have_their_published_sizes(resnet):
     assert parameters(Synthesizer(32)) == 33
 
 
-def test_audio_net_keeps_bins_and_steps():
-    net = AudioNet(channels=5, levels=3, base_channels=4)
-    assert net(torch.randn(2, 32, 16)).shape == (2, 5, 32, 16)
+@pytest.mark.parametrize("time_stride", [1, 2, 3])
+def test_audio_net_keeps_bins_and_steps(time_stride):
+    net = AudioNet(channels=5, levels=3, base_channels=4, time_stride=time_stride)
+    assert net(torch.randn(2, 32, 48)).shape == (2, 5, 32, 48)
+    assert net.weighted_sum(torch.randn(2, 32, 48), torch.rand(2, 3, 5)).shape == (2, 3, 32, 48)
+
+
+@pytest.mark.parametrize("levels", [1, 3])
+def test_strided_time_makes_every_level_as_much_shorter(levels):
+    whole, strided = (AudioNet(channels=5, levels=levels, base_channels=4, time_stride=stride) for stride in (1, 2))
+    shapes = []
+    for net in (whole, strided):
+        x = net.input_norm(torch.randn(1, 1, 32, 32))
+        shapes.append([(x := down(x)).shape[-2:] for down in net.down])
+    assert [(bins, steps // 2) for bins, steps in shapes[0]] == shapes[1]
+    # One more number for each bin and step that a tap of the first level sees: 4 x 8 places instead of 4 x 4.
+    assert parameters(strided) - parameters(whole) == 4 * 16
 
 
 def test_audio_net_has_no_activation_at_its_end():
@@ -128,15 +142,17 @@ def test_synthesizer_equals_its_formula():
 
 
 @pytest.mark.parametrize("levels", [1, 3])
+@pytest.mark.parametrize("time_stride", [1, 2])
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_the_shorter_way_to_few_masks_gives_the_same_values_and_gradients(levels, memory_format):
+def test_the_shorter_way_to_few_masks_gives_the_same_values_and_gradients(levels, time_stride, memory_format):
     torch.manual_seed(0)
-    net, synthesizer = AudioNet(6, levels, 32).double().to(memory_format=memory_format), Synthesizer(6).double()
+    net, synthesizer = AudioNet(6, levels, 32, time_stride).double(), Synthesizer(6).double()
+    net.to(memory_format=memory_format)
     with torch.no_grad():
         synthesizer.scale.normal_()
-    magnitude, queries = torch.randn(2, 16, 24).double(), torch.rand(2, 3, 6).double()
+    magnitude, queries = torch.randn(2, 16, 32).double(), torch.rand(2, 3, 6).double()
     weights = list(net.parameters()) + list(synthesizer.parameters())
-    target = torch.randn(2, 3, 16, 24).double()
+    target = torch.randn(2, 3, 16, 32).double()
     outcomes = []
     for logits in (synthesizer.of(queries, net, magnitude), synthesizer(queries, net(magnitude))):
         outcomes.append([logits.detach(), *torch.autograd.grad((logits * target).sum(), weights)])
@@ -299,12 +315,12 @@ def test_a_stream_reads_only_what_it_needs(separator, asked):
 def test_masks_are_cut_only_when_asked_to(separator, tiny):
     torch.manual_seed(0)
     spec = torch.randn(1, 512, 64, dtype=torch.complex64)
-    queries = torch.rand(1, 2, tiny.channels) * 1e4
-    soft = separator.masks(spec, queries)
-    assert soft.shape == (1, 2, 512, 64) and soft.min() >= 0 and soft.max() <= 1
-    separator.settings = dataclasses.replace(tiny, soft_masks=False, frequency_axis="linear", log_bins=512)
-    hard = separator.masks(spec, queries)
-    assert set(hard.unique().tolist()) == {0.0, 1.0}
+    queries = torch.rand(1, 2, tiny.channels) * 1e2
+    for changes, cut in (({}, False), ({"soft_masks": False}, False), ({"soft_masks": False, "mask": "binary"}, True)):
+        separator.settings = dataclasses.replace(tiny, frequency_axis="linear", **changes)
+        mask = separator.masks(spec, queries)
+        assert mask.shape == (1, 2, 512, 64) and mask.min() >= 0 and mask.max() <= 1
+        assert (set(mask.unique().tolist()) == {0.0, 1.0}) == cut
 
 
 @pytest.mark.parametrize(

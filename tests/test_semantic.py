@@ -243,7 +243,8 @@ def test_a_semantic_net_is_trained_and_what_other_settings_began_is_refused(star
         net = SemanticNet(run.settings, names)
         batches = mixtures.training_loader(mixers["train"], True)
         validation = mixtures.listed_loader(listed, store, True, names)
-        return net, semantic.fit_semantic(net, batches, validation, run)
+        task = semantic.SemanticTask(net)
+        return net, training.fit(task, batches, validation, run, run.settings.epochs, "semantic")
 
     net, history = train()
     assert list(history.epoch) == [1, 2] and np.isfinite(history.loss_validation).all()

@@ -40,6 +40,10 @@ def test_the_preset_published_is_the_published_system():
     )
 
 
+def test_without_strided_time_a_clip_may_be_shorter():
+    assert from_parameters("smoke", clip_samples=12_287, audio_time_stride=1).steps == 48  # refused at stride 2, below
+
+
 def test_a_setting_cannot_be_changed_afterwards():
     with pytest.raises(dataclasses.FrozenInstanceError):
         from_parameters("smoke").seed = 1
@@ -75,6 +79,10 @@ def test_a_setting_cannot_be_changed_afterwards():
         ({"log_bins": 100}, ["log_bins", "100", "audio_levels"]),
         ({"frequency_axis": "linear", "n_fft": 1000}, ["n_fft", "501", "audio_levels"]),
         ({"clip_samples": 16_000}, ["clip_samples", "63", "audio_levels"]),
+        ({"clip_samples": 12_287}, ["clip_samples", "48", "audio_levels 4", "audio_time_stride 2", "multiple of 32"]),
+        ({"audio_time_stride": 0}, ["audio_time_stride", "above 0"]),
+        ({"loss": "mse"}, ["loss", "mse", "mask", "magnitude"]),
+        ({"rivals": "some"}, ["rivals", "some", "none, main, all"]),
         ({"video_s": 1.0}, ["video_s", "1.0"]),
         ({"batch_size": 64}, ["batch_size", "64", "mixtures_per_epoch", "32"]),
         ({"nmf_components": 1}, ["nmf_components", "4", "1"]),

@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from avsep_lib import callbacks, clips, mixtures, spectra, training
+from avsep_lib import callbacks, clips, evaluation, mixtures, spectra, training
 from avsep_lib.mixtures import Mixer
 from avsep_lib.networks import FrameClassifier, FrameNet, Separator
 from avsep_lib.settings import StudyError, to_dict
@@ -89,6 +91,31 @@ def test_mask_loss_by_hand():
         assert training.mask_loss(logits, magnitudes, mixture, mask).item() == pytest.approx(total, rel=1e-5)
 
 
+def test_magnitude_loss_by_hand():
+    """One mixture of two sources, 2 x 2: what masks let through against the sources, as a share of the mixture."""
+    magnitudes = torch.tensor([[[[3.0, 1.0], [0.0, 2.0]], [[1.0, 3.0], [0.0, 2.0]]]])  # (B, N, F, T)
+    mixture = torch.tensor([[[4.0, 4.0], [0.0, 8.0]]])
+    logits = torch.tensor([[[[2.0, -1.0], [0.5, 0.0]], [[-2.0, 1.0], [0.5, 3.0]]]])
+    total = 0.0
+    for n in range(2):
+        for place in range(4):
+            mask, heard = 1 / (1 + math.exp(-logits[0, n].flatten()[place])), mixture.flatten()[place].item()
+            total += abs(mask * heard - magnitudes[0, n].flatten()[place].item()) / 8
+    assert training.magnitude_loss(logits, magnitudes, mixture).item() == pytest.approx(total / 4, rel=1e-5)
+    louder = training.magnitude_loss(logits, 10 * magnitudes, 10 * mixture)
+    assert louder.item() == pytest.approx(total / 4, rel=1e-5)
+    silent = training.magnitude_loss(logits, 0 * magnitudes, 0 * mixture)
+    assert silent.item() == 0
+
+
+def test_perfect_masks_have_no_loss_on_magnitudes():
+    """Where the magnitudes of the sources add up to that of the mixture."""
+    magnitudes = torch.rand(2, 3, 4, 5) + 0.01
+    mixture = magnitudes.sum(1)
+    logits = (magnitudes / mixture.unsqueeze(1)).logit()
+    assert training.magnitude_loss(logits, magnitudes, mixture).item() == pytest.approx(0, abs=1e-6)
+
+
 @pytest.mark.parametrize("n_sources", [2, 3])
 @pytest.mark.parametrize("axis", ["log", "linear"])
 def test_mix_is_the_spectrum_of_the_mean(tiny, n_sources, axis):
@@ -106,11 +133,12 @@ def test_mix_is_the_spectrum_of_the_mean(tiny, n_sources, axis):
     torch.testing.assert_close(magnitudes[:, 1], spectra.warp(alone, axis, settings.log_bins), atol=1e-3, rtol=1e-3)
 
 
-@pytest.mark.parametrize("mask", ["binary", "ratio"])
-def test_one_batch_is_learned_by_heart(tiny, train_mixer, mask):
+@pytest.mark.parametrize(("mask", "loss"), [("binary", "mask"), ("ratio", "mask"), ("ratio", "magnitude")])
+def test_one_batch_is_learned_by_heart(tiny, train_mixer, mask, loss):
     """Within 60 steps the loss of one batch falls to less than half."""
     torch.manual_seed(0)
-    separator = Separator(dataclasses.replace(tiny, mask=mask, channels=8, audio_base_channels=8), tiny.instruments)
+    settings = dataclasses.replace(tiny, mask=mask, loss=loss, channels=8, audio_base_channels=8)
+    separator = Separator(settings, tiny.instruments)
     batch = next(iter(mixtures.training_loader(train_mixer, True)))
     optimizer = torch.optim.Adam([p for p in separator.parameters() if p.requires_grad], lr=1e-2)
     losses = []
@@ -161,13 +189,15 @@ def test_the_frame_net_learns_the_instruments(start_run, train_frame_net):
     "changes",
     [
         {"backbone": "resnet18", "pretrained": False},
-        {"mask": "ratio"},
+        {"loss": "mask"},
+        {"mask": "binary", "loss": "mask"},
+        {"audio_time_stride": 1},
         {"frequency_axis": "linear"},
         {"optimizer": "sgd"},
         {"precision": "bfloat16"},
         {"n_sources": 3},
     ],
-    ids=lambda changes: next(iter(changes.values())),
+    ids=lambda changes: "-".join(f"{name}={value}" for name, value in changes.items()),
 )
 def test_every_variant_trains(start_run, train, changes):
     run = start_run(epochs=1, mixtures_per_epoch=4, **changes)
@@ -194,6 +224,35 @@ def test_the_trunk_has_its_own_learning_rate(start_run):
 def test_sgd_lowers_its_rate_at_the_epochs_asked_for(start_run, train):
     history = train(start_run(optimizer="sgd", decay_epochs=(1, 2), epochs=3, learning_rate=0.01))
     assert list(history.learning_rate) == pytest.approx([0.01, 0.001, 0.0001])
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 10, 19, 20, 100])
+def test_adamw_warms_up_and_cools_down_however_short_the_training(tiny, steps):
+    settings = dataclasses.replace(tiny, epochs=1, mixtures_per_epoch=steps * tiny.batch_size)
+    found = training.optimizers(torch.nn.Linear(2, 2), settings)
+    optimizer, schedule, rates = found["optimizer"], found["lr_scheduler"]["scheduler"], []
+    for step in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if step < steps - 1:
+            schedule.step()
+    assert all(math.isfinite(rate) and rate > 0 for rate in rates)
+    if steps > 2:
+        assert rates.index(max(rates)) == max(round(0.1 * steps), 2) - 1
+        assert max(rates) == pytest.approx(settings.learning_rate) and rates[-1] < 0.01 * rates[0]
+
+
+def test_si_sdr_of_validation_is_that_of_the_evaluation(start_run, index, store, tiny):
+    """Five mixtures, so in two batches, the second of them shorter."""
+    run = start_run(epochs=1)
+    torch.manual_seed(0)
+    net = Separator(run.settings, tiny.instruments)
+    mixers = [Mixer(clips.choose(index, split, "solo"), store, run.settings) for split in ("train", "validation")]
+    validation = mixtures.listed_loader(mixtures.fixed_list(mixers[1], 5, 2), store, True)
+    history = training.fit_separator(net, mixtures.training_loader(mixers[0], True), validation, run)
+    pairs = zip(evaluation.references(validation), evaluation.separate_listed(net.eval(), validation), strict=True)
+    expected = np.mean([evaluation.si_sdr(true, estimates) for true, estimates in pairs])
+    assert history.si_sdr_validation[0] == pytest.approx(expected, abs=1e-3)
 
 
 def test_the_weights_with_the_least_validation_loss_are_kept(start_run, train, monkeypatch):
@@ -280,6 +339,41 @@ def test_a_separator_goes_on_within_an_epoch(start_run, train, tmp_path, monkeyp
     assert len(steps) == 15 - saved  # nothing is trained twice
 
 
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that only trainings move: a second for each step, a hundred for each batch of validation."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(callbacks, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    for name, seconds in (("training_step", 1.0), ("validation_step", 100.0)):
+        whole = getattr(training.SeparationTask, name)
+
+        def slow(self, batch, number, whole=whole, seconds=seconds):
+            clock.now += seconds
+            return whole(self, batch, number)
+
+        monkeypatch.setattr(training.SeparationTask, name, slow)
+    return clock
+
+
+@pytest.mark.parametrize("save_every_steps", [200, 1])
+def test_seconds_of_training_are_without_validation_and_outlive_a_kill(start_run, train, clock, save_every_steps):
+    """Epochs of two steps, killed in the second step of the second: what is done again is not counted twice."""
+    run = start_run(epochs=3, save_every_steps=save_every_steps)
+    with pytest.MonkeyPatch.context() as patch:
+        raise_after(patch, training.SeparationTask, "training_step", 4)
+        with pytest.raises(MemoryError):
+            train(run)
+    clock.now += 1000  # until somebody starts it again
+    train(run)
+    table = pd.read_csv(run.folder / "clock.csv")
+    assert list(table.columns) == ["epoch", "seconds"] and list(table.epoch) == [1, 2, 3]
+    assert list(table.seconds) == [2.0, 4.0, 6.0]
+    assert "seconds" not in pd.read_csv(run.folder / "history.csv")
+    (run.folder / "clock.csv").unlink()
+    train(run)  # finished, but says again how long it took
+    pd.testing.assert_frame_equal(pd.read_csv(run.folder / "clock.csv"), table)
+
+
 def test_a_frame_net_goes_on_as_if_nothing_had_happened(start_run, train_frame_net, tmp_path):
     whole = start_run("02", frame_epochs=3)
     uninterrupted = outcome(whole, train_frame_net(whole), train_frame_net.net, "frame_net")
@@ -356,7 +450,7 @@ def test_a_finished_training_returns_at_once(start_run, train, monkeypatch):
     pd.testing.assert_frame_equal(pd.read_csv(run.folder / "history.csv"), history)
 
 
-@pytest.mark.parametrize("change", [{"learning_rate": 0.5}, {"batch_size": 2}, {"seed": 1}, {"mask": "ratio"}])
+@pytest.mark.parametrize("change", [{"learning_rate": 0.5}, {"batch_size": 2}, {"seed": 1}, {"loss": "mask"}])
 def test_a_checkpoint_of_other_settings_is_refused_by_name(start_run, train, change):
     run = start_run(epochs=1)
     train(run)
