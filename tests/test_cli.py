@@ -4,13 +4,15 @@ import dataclasses
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from avsep_lib import __version__, cli, clips, media, networks, study
+from avsep_lib import __version__, cli, clips, media, networks, rivals, study
+from avsep_lib.recipes import RECIPES
 from avsep_lib.settings import PRESETS
 
 SCRIPT = Path(sys.executable).with_name("avsep")
@@ -48,7 +50,9 @@ def test_version_is_that_of_the_package(capsys):
     assert stop.value.code == 0 and capsys.readouterr().out.strip() == __version__
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["study", "--help"], ["separate", "--help"], ["play"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["--help"], ["study", "--help"], ["compare", "--help"], ["separate", "--help"], ["play"]]
+)
 def test_help_is_there_and_an_unknown_command_is_not(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(arguments)
@@ -118,6 +122,33 @@ def test_the_script_itself_ends_with_code_and_line():
     done = subprocess.run([SCRIPT, "study", "--set", "foo=1"], capture_output=True, text=True)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.count("\n") == 1 and "foo" in done.stderr
+
+
+# avsep compare
+
+
+def test_all_rivals_are_trained_but_where_some_are_named(capsys, tmp_path, monkeypatch):
+    calls = []
+
+    def train_rivals(settings, names):
+        calls.append((settings, names))
+        return [SimpleNamespace(folder=tmp_path / name) for name in names]
+
+    monkeypatch.setattr(rivals, "train_rivals", train_rivals)
+    command = ["compare", "--preset", "smoke", "--set", "seed=1", "--out", str(tmp_path)]
+    assert cli.main([*command, "--only", "semantic", "sound_of_pixels"]) == 0
+    folders = [str(tmp_path / name) for name in ("semantic", "sound_of_pixels")]
+    assert capsys.readouterr().out.splitlines() == folders
+    assert cli.main(command) == 0
+    assert [names for _, names in calls] == [["semantic", "sound_of_pixels"], list(RECIPES)]
+    assert all((one.preset, one.seed, one.out) == ("smoke", 1, str(tmp_path)) for one, _ in calls)
+
+
+def test_an_unknown_rival_is_named_before_anything_is_trained(capsys, tmp_path):
+    out = tmp_path / "out"
+    line = refused(capsys, "compare", "--preset", "smoke", "--only", "semantic", "nobody", "--out", out)
+    assert "'nobody' is not known" in line and "sound_of_pixels" in line
+    assert not out.exists()
 
 
 # avsep separate
