@@ -91,7 +91,10 @@ class History(Callback):
         """Come back from the checkpoint."""
         self.rows, self.rate = list(state["rows"]), state["rate"]
         self.total, self.count = state["total"], state["count"]
-        self.seconds, self.trained = list(state["seconds"]), state["trained"]
+        if "seconds" in state:  # unless it is older than they are
+            self.seconds, self.trained = list(state["seconds"]), state["trained"]
+        else:
+            self.seconds = [0.0] * (len(self.rows) + 1)
 
 
 class Last(Checkpoint):

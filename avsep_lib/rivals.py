@@ -7,6 +7,7 @@ import dataclasses
 import itertools
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import lightning as L
 import numpy as np
@@ -141,10 +142,17 @@ def histories(settings: Settings, rivals: Sequence[Recipe]) -> dict[str, pd.Data
     """``history.csv`` of each training with its ``seconds``, by title; ours, ``separator``, stands last."""
     folders = {recipe.title: _run(recipe, settings).folder for recipe in rivals}
     folders["separator"] = runs.finished(settings, "03")
-    return {
-        title: pd.read_csv(folder / "history.csv").merge(pd.read_csv(folder / "clock.csv"), on="epoch")
-        for title, folder in folders.items()
-    }
+    return {title: _history(folder) for title, folder in folders.items()}
+
+
+def _history(folder: Path) -> pd.DataFrame:
+    """``history.csv`` of a run with the ``seconds`` of its ``clock.csv``."""
+    clock = folder / "clock.csv"
+    if not clock.is_file():
+        raise StudyError(
+            f"{clock}: is missing; delete the checkpoints of this run and train it again, to have its times"
+        )
+    return pd.read_csv(folder / "history.csv").merge(pd.read_csv(clock), on="epoch")
 
 
 def costs(run: Run, rivals: Sequence[Recipe]) -> pd.DataFrame:
