@@ -65,6 +65,15 @@ def is_first() -> bool:
     return rank_zero_only.rank == 0
 
 
+def mean_of_all(value: Tensor) -> Tensor:
+    """Mean over the processes that train together of something that needs no gradient; alone, the value itself."""
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return value
+    total = value.detach().clone()
+    dist.all_reduce(total)
+    return total / dist.get_world_size()
+
+
 def _slurm_tasks() -> int:
     """Processes that SLURM has started for this job, this one included."""
     return int(os.environ["SLURM_NTASKS"]) if SLURMEnvironment.detect() else 1

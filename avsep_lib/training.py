@@ -210,10 +210,10 @@ def mask_loss(logits: Tensor, magnitudes: Tensor, mixture: Tensor, mask: str) ->
 
 
 def magnitude_loss(logits: Tensor, magnitudes: Tensor, mixture: Tensor) -> Tensor:
-    """Absolute difference of what predicted masks let through to the sources, as a share of the mixture.
+    """Absolute difference of what predicted masks let through to the sources, as a share of the mixtures of a batch.
 
     Shapes as in :func:`mask_loss`. A bin counts as loud as it is, which is nearer to what is scored than the distance
-    of masks.
+    of masks. The batch is that of all processes that train together.
 
     References
     ----------
@@ -221,7 +221,8 @@ def magnitude_loss(logits: Tensor, magnitudes: Tensor, mixture: Tensor) -> Tenso
     2014 (signal approximation).
     """
     let_through = logits.sigmoid() * mixture.unsqueeze(1)
-    return (let_through - magnitudes).abs().mean() / mixture.mean().clamp_min(spectra.LOG_FLOOR)
+    loudness = parallel.mean_of_all(mixture.mean()).clamp_min(spectra.LOG_FLOOR)
+    return (let_through - magnitudes).abs().mean() / loudness
 
 
 def bin_weight(mixture: Tensor) -> Tensor:
