@@ -140,11 +140,14 @@ def published_table(metrics: pd.DataFrame) -> pd.DataFrame:
 
 
 def ladder(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Steps from the published method to ours that have been trained, with their scores; see ``recipes.LADDER``."""
+    """Steps from the published method to ours that have been trained, with their scores; see ``recipes.LADDER``.
+
+    The last one is called a step only where all before it have been trained.
+    """
     scores = tables.summary(metrics)
     titles = [recipes.RECIPES[name].title for name in recipes.LADDER] + ["separator"]
     steps = scores.loc[[title for title in titles if title in scores.index]]
-    return steps.rename(index={"separator": recipes.LAST_STEP})
+    return steps.rename(index={"separator": recipes.LAST_STEP}) if len(steps) == len(titles) else steps
 
 
 def of_pictures(metrics: pd.DataFrame) -> pd.DataFrame:
