@@ -20,6 +20,7 @@ from scipy.optimize import isotonic_regression
 
 from avsep_lib.plots import INK, SPLITS, WIDTH, Picture, canvas, grey, method_look, mixed, readable
 from avsep_lib.settings import StudyError
+from avsep_lib.tables import with_pair
 
 _MINUS = "\N{MINUS SIGN}"
 _RULE = "#CCCCCC"  # lines that only lead the eye
@@ -301,8 +302,7 @@ def score_boxes(
     lies beyond is drawn as points. Silent sources have no score.
     """
     if by == "pair" and "pair" not in metrics:
-        together = metrics.groupby(["method", *(name for name in ("kind", "mixture") if name in metrics)]).instrument
-        metrics = metrics.assign(pair=together.transform(lambda names: "+".join(sorted(names))))
+        metrics = with_pair(metrics)
     metrics = metrics.dropna(subset="sdr_db")
     ordering = metrics[metrics.method == order] if (metrics.method == order).any() else metrics
     groups = list(ordering.groupby(by).sdr_db.median().sort_values(ascending=False, kind="stable").index)

@@ -45,7 +45,7 @@ def score(
     DataFrame
         As ``evaluation.evaluate`` gives it.
     """
-    ours = load_trained(run, None)
+    ours = load_trained(run, recipes.OURS)
     loader = mixtures.listed_loader(listed, store, ours.frame_net.backbone.frozen, ours.instruments)
     true = evaluation.references(loader)
     methods = floors(listed, true, nmf, run.settings)
@@ -55,10 +55,11 @@ def score(
             for title, hard in ((recipe.title, True), (f"{recipe.title}, soft", False)):
                 estimates = semantic_in_three_ways(net, ours.classifier, loader, hard)
                 methods |= {title + way: estimates[way] for way in WAYS}
+        elif recipe.part == "ablation":
+            methods[recipe.title] = evaluation.separate_listed(net, loader)
         else:
-            estimates = in_three_ways(net, loader, store)
-            methods |= {recipe.title + way: estimates[way] for way in (WAYS[:1] if recipe.part == "ablation" else WAYS)}
-    methods |= {f"separator{way}": estimates for way, estimates in in_three_ways(ours, loader, store).items()}
+            methods |= {recipe.title + way: each for way, each in in_three_ways(net, loader, store).items()}
+    methods |= {recipes.OURS.title + way: each for way, each in in_three_ways(ours, loader, store).items()}
     return evaluation.evaluate(listed, true, methods | ceilings(true, run.settings), run.settings)
 
 
@@ -145,9 +146,9 @@ def ladder(metrics: pd.DataFrame) -> pd.DataFrame:
     The last one is called a step only where all before it have been trained.
     """
     scores = tables.summary(metrics)
-    titles = [recipes.RECIPES[name].title for name in recipes.LADDER] + ["separator"]
+    titles = [recipes.RECIPES[name].title for name in recipes.LADDER] + [recipes.OURS.title]
     steps = scores.loc[[title for title in titles if title in scores.index]]
-    return steps.rename(index={"separator": recipes.LAST_STEP}) if len(steps) == len(titles) else steps
+    return steps.rename(index={recipes.OURS.title: recipes.LAST_STEP}) if len(steps) == len(titles) else steps
 
 
 def of_pictures(metrics: pd.DataFrame) -> pd.DataFrame:

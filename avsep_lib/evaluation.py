@@ -5,7 +5,7 @@ the right player is the task. A silent reference or estimate has no score; it is
 notebooks 01, 03, 04 and 05.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import joblib
 import numpy as np
@@ -123,14 +123,6 @@ def mask_overlap(references: np.ndarray, estimates: np.ndarray, settings: Settin
     shared, sizes = (ideal & masks).sum((-2, -1)).numpy(), ideal.sum((-2, -1)).numpy() + masks.sum((-2, -1)).numpy()
     some = np.maximum(sizes, 1)
     return np.where(sizes, 2 * shared / some, 1.0), np.where(sizes, shared / np.maximum(some - shared, 1), 1.0)
-
-
-def score_many(
-    jobs: Iterable[tuple[np.ndarray, Sequence[np.ndarray]]], metric: str = "mir_eval"
-) -> list[list[pd.DataFrame]]:
-    """:func:`score_methods` of many mixtures, one process for each core; a mixture and its methods stay together."""
-    work = (joblib.delayed(score_methods)(true, methods, metric) for true, methods in jobs)
-    return joblib.Parallel(n_jobs=-1)(work)
 
 
 def separate_listed(separator: Separator, loader: DataLoader) -> list[np.ndarray]:

@@ -5,6 +5,7 @@ Pictures are uint8 (..., H, W, 3). Used by notebooks 02 to 05.
 """
 
 import copy
+import functools
 import itertools
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -195,11 +196,8 @@ class Separator(nn.Module):
         backbone = Backbone(settings.backbone, settings.pretrained if pretrained is None else pretrained)
         self.settings, self.instruments = settings, list(instruments)
         self.frame_net = FrameNet(backbone, settings.channels)
-        self.audio_net = AudioNet(
-            settings.channels, settings.audio_levels, settings.audio_base_channels, settings.audio_time_stride
-        )
+        self.audio_net = fresh_audio_net(settings, settings.channels)
         self.synthesizer = Synthesizer(settings.channels)
-        self.audio_net.apply(small_weights)
         self.classifier = FrameClassifier(FrameNet(backbone, settings.channels), len(self.instruments))
 
     @property
@@ -254,10 +252,8 @@ class Separator(nn.Module):
 
     def estimates(self, waves: Tensor, queries: Tensor, alone: bool = False) -> Tensor:
         """Waveforms that queries ask for: mixtures (B, L) of a clip's length, queries (B, N, K) -> (B, N, L)."""
-        settings = self.settings
-        spec = spectra.stft(waves, settings.n_fft, settings.hop)  # (B, L) -> (B, F, T)
-        separated = spectra.apply_mask(spec, self.masks(spec, queries, alone))  # (B, N, F, T)
-        return spectra.istft(separated, settings.n_fft, settings.hop, waves.shape[-1])
+        masks_of = functools.partial(self.masks, queries=queries, alone=alone)
+        return spectra.through_masks(waves, masks_of, self.settings.n_fft, self.settings.hop)
 
     def _soft(self, magnitude: Tensor, queries: Tensor, alone: bool) -> Tensor:
         """Masks on the audio net's axis before any cut, (B, N, F, T)."""
@@ -501,7 +497,13 @@ def _up(before: int, width: int, outermost: bool, time_stride: int) -> nn.Sequen
     return nn.Sequential(*layers) if outermost else nn.Sequential(*layers, nn.BatchNorm2d(width))
 
 
-def small_weights(module: nn.Module) -> None:
+def fresh_audio_net(settings: Settings, channels: int) -> AudioNet:
+    """An audio net of the size that the settings say, with the published initial weights."""
+    net = AudioNet(channels, settings.audio_levels, settings.audio_base_channels, settings.audio_time_stride)
+    return net.apply(_small_weights)
+
+
+def _small_weights(module: nn.Module) -> None:
     """Start as published: convolutions from N(0, 0.001), norms from N(1, 0.02)."""
     if isinstance(module, nn.Conv2d):
         nn.init.normal_(module.weight, 0.0, 0.001)

@@ -29,7 +29,8 @@ class Recipe:
     title : str
         In tables and figures.
     part : str
-        Where it is reported: ``published`` (Table 1 of the paper), ``thesis`` (semantic masks) or ``ablation``.
+        Where it is reported: ``published`` (Table 1 of the paper), ``thesis`` (semantic masks), ``ablation``, or
+        ``ours`` for the one that all are compared with.
     changes : dict
         Settings in which it differs from the preset.
     published_net : bool
@@ -75,10 +76,13 @@ def _steps() -> list[Recipe]:
         ("with_magnitude_loss", "+ loss on magnitudes", ("mask", "loss")),
     ):
         kept = {setting: value for setting, value in kept.items() if setting not in dropped}
-        ladder.append(Recipe(name, title, "ablation", dict(kept)))
+        ladder.append(Recipe(name, title, "ablation", kept))
     return ladder
 
 
+OURS = Recipe("separator", "separator", "ours", published_net=False)
+"""What all are compared with: the separator of notebook 03, with the settings of the preset."""
+_STEPS = _steps()
 _EVERY = [
     _published("ratio", "linear", (6.67, 12.85, 13.87)),
     _published("ratio", "log", (8.56, 13.75, 14.19)),
@@ -86,13 +90,13 @@ _EVERY = [
     _published("binary", "log", (8.87, 15.02, 12.28)),
     Recipe("semantic", "semantic mask", "thesis", {"semantic_loss": "cross_entropy"}),
     Recipe("semantic_bce", "semantic mask, weighted BCE", "thesis", {"semantic_loss": "bce"}),
-    *_steps(),
+    *_STEPS,
 ]
 RECIPES = {recipe.name: recipe for recipe in _EVERY}
 """All recipes by name, in the order of the tables."""
 MAIN = ("sound_of_pixels", "semantic")
 """What notebook 04 trains by itself."""
-LADDER = ("published_optimizer", "sound_of_pixels", *(recipe.name for recipe in _steps()[1:]))
+LADDER = ("published_optimizer", "sound_of_pixels", *(recipe.name for recipe in _STEPS[1:]))
 """Steps of the ablation, from the published method towards ours, which follows as the last one."""
 
 LAST_STEP = "+ strided time: the separator"

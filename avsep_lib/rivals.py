@@ -23,7 +23,6 @@ from avsep_lib.runs import Run
 from avsep_lib.settings import Settings, StudyError
 
 _WARM_UP, _TIMED_STEPS = 2, 8  # steps that are left out, and of which the quickest says what a step costs
-_OURS = Recipe("separator", "separator", "ours", published_net=False)
 
 
 def train_rivals(settings: Settings, names: Sequence[str]) -> list[Run]:
@@ -65,13 +64,8 @@ def _check_ours(ours: Run, settings: Settings) -> None:
 
 
 def _run(recipe: Recipe, settings: Settings) -> Run:
-    """The run of a recipe: as it was begun, if it was, or as it would begin."""
-    run = Run(recipe.settings(settings), f"{recipe.name}_seed{settings.seed}", runs.choose_device(settings.device))
-    last = run.checkpoint(f"{recipe.name}_last.ckpt")
-    if last.is_file():
-        begun = networks.load_checked(last, ("settings",))["settings"]
-        run.settings = dataclasses.replace(run.settings, mixtures_per_epoch=begun["mixtures_per_epoch"])
-    return run
+    """The run of a recipe, with the number of mixtures that ours has."""
+    return Run(recipe.settings(settings), f"{recipe.name}_seed{settings.seed}", runs.choose_device(settings.device))
 
 
 def _is_trained(run: Run, recipe: Recipe) -> bool:
@@ -83,10 +77,12 @@ def _train(recipe: Recipe, settings: Settings) -> Run:
     run = _run(recipe, settings)
     if _is_trained(run, recipe):
         return run
-    if not run.checkpoint(f"{recipe.name}_last.ckpt").is_file():
-        affordable = _affordable(run, recipe, settings)
-        run.settings = dataclasses.replace(run.settings, mixtures_per_epoch=affordable)
-    run = runs.begin(recipe.name, run.settings)
+    last = run.checkpoint(f"{recipe.name}_last.ckpt")
+    if last.is_file():  # it goes on with the number that it began with
+        count = networks.load_checked(last, ("settings",))["settings"]["mixtures_per_epoch"]
+    else:
+        count = _affordable(run, recipe, settings)
+    run = runs.begin(recipe.name, dataclasses.replace(run.settings, mixtures_per_epoch=count))
     task, train, validation = _prepare(run, recipe)
     print(f"{recipe.title}: {run.settings.epochs} epochs of {run.settings.mixtures_per_epoch} mixtures", flush=True)
     training.fit(task, train, validation, run, run.settings.epochs, recipe.name)
@@ -114,7 +110,7 @@ def _affordable(run: Run, recipe: Recipe, settings: Settings) -> int:
     Steps of both are taken in turn and the quickest of each are compared, so that whatever else the machine does counts
     for neither.
     """
-    both = _timed_steps(run, recipe), _timed_steps(dataclasses.replace(run, settings=settings), _OURS)
+    both = _timed_steps(run, recipe), _timed_steps(dataclasses.replace(run, settings=settings), recipes.OURS)
     seconds = np.array([[next(steps) for steps in both] for _ in range(_WARM_UP + _TIMED_STEPS)])
     theirs_s, ours_s = seconds[_WARM_UP:].min(0)
     return max(1, round(settings.mixtures_per_epoch / settings.batch_size * ours_s / theirs_s)) * settings.batch_size
@@ -141,7 +137,7 @@ def _timed_steps(run: Run, recipe: Recipe) -> Iterator[float]:
 def histories(settings: Settings, rivals: Sequence[Recipe]) -> dict[str, pd.DataFrame]:
     """``history.csv`` of each training with its ``seconds``, by title; ours, ``separator``, stands last."""
     folders = {recipe.title: _run(recipe, settings).folder for recipe in rivals}
-    folders["separator"] = runs.finished(settings, "03")
+    folders[recipes.OURS.title] = runs.finished(settings, "03")
     return {title: _history(folder) for title, folder in folders.items()}
 
 
@@ -162,11 +158,12 @@ def costs(run: Run, rivals: Sequence[Recipe]) -> pd.DataFrame:
     the same eye.
     """
     rows = {}
-    for recipe, (title, history) in zip([*rivals, None], histories(run.settings, rivals).items(), strict=True):
+    times = histories(run.settings, rivals)
+    for recipe in [*rivals, recipes.OURS]:
         net = load_trained(run, recipe)
         settings = net.settings
-        rows[title] = {
-            "minutes": history.seconds.iloc[-1] / 60,
+        rows[recipe.title] = {
+            "minutes": times[recipe.title].seconds.iloc[-1] / 60,
             "mixtures": settings.epochs * settings.mixtures_per_epoch,
             "parameters": sum(p.numel() for p in net.audio_net.parameters()),
             "GFLOP": _work(net) / 1e9,
@@ -174,10 +171,8 @@ def costs(run: Run, rivals: Sequence[Recipe]) -> pd.DataFrame:
     return pd.DataFrame(rows).T.astype({"mixtures": int, "parameters": int}).rename_axis("method")
 
 
-def load_trained(run: Run, recipe: Recipe | None) -> Separator | semantic.SemanticNet:
-    """The trained net of a recipe, or ours."""
-    if recipe is None:
-        return networks.load_separator(run.checkpoint("separator.pt"), run.device)
+def load_trained(run: Run, recipe: Recipe) -> Separator | semantic.SemanticNet:
+    """The trained net of a recipe, also of ``recipes.OURS``."""
     load = semantic.load_semantic if recipe.part == "thesis" else networks.load_separator
     return load(run.checkpoint(f"{recipe.name}.pt"), run.device)
 

@@ -4,6 +4,7 @@ A class is a place in the list of trained instruments; one more, ``len(instrumen
 ``networks``, with C classes. Used by notebook 04.
 """
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from avsep_lib import networks, spectra, training
-from avsep_lib.networks import AudioNet, FrameClassifier, log_magnitude
+from avsep_lib.networks import FrameClassifier, log_magnitude
 from avsep_lib.settings import Settings
 
 
@@ -32,10 +33,7 @@ class SemanticNet(nn.Module):
     def __init__(self, settings: Settings, instruments: Sequence[str]):
         super().__init__()
         self.settings, self.instruments = settings, list(instruments)
-        self.audio_net = AudioNet(
-            len(self.instruments), settings.audio_levels, settings.audio_base_channels, settings.audio_time_stride
-        )
-        self.audio_net.apply(networks.small_weights)
+        self.audio_net = networks.fresh_audio_net(settings, len(self.instruments))
 
     def forward(self, log_magnitude: Tensor) -> Tensor:
         """Scores of each class at each bin: log magnitude (B, F, T) -> (B, C, F, T)."""
@@ -236,9 +234,9 @@ def separate_listed(net: SemanticNet, loader: DataLoader, classes: Tensor, hard:
     for batch in loader:
         wave = batch["sources"].sum(1) / batch["sources"].shape[1]
         asked = classes[len(estimates) : len(estimates) + len(wave)].to(device)
-        spec = spectra.stft(wave.to(device), settings.n_fft, settings.hop)
-        separated = spectra.apply_mask(spec, masks(net, spec, asked, hard))
-        estimates += list(spectra.istft(separated, settings.n_fft, settings.hop, wave.shape[-1]).cpu().numpy())
+        masks_of = functools.partial(masks, net, classes=asked, hard=hard)
+        separated = spectra.through_masks(wave.to(device), masks_of, settings.n_fft, settings.hop)
+        estimates += list(separated.cpu().numpy())
     return estimates
 
 

@@ -6,6 +6,7 @@ log-frequency axis. Used by notebooks 01, 03, 04 and 05.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -191,6 +192,25 @@ def apply_mask(mixture_spec: Tensor, mask: Tensor) -> Tensor:
             "is the mask still on the log-frequency axis?"
         )
     return mixture_spec.unsqueeze(-3) * mask
+
+
+def through_masks(waves: Tensor, masks_of: Callable[[Tensor], Tensor], n_fft: int, hop: int) -> Tensor:
+    """Waveforms that masks let through of mixtures, with the mixtures' phase.
+
+    Parameters
+    ----------
+    waves : real Tensor, shape (B, L)
+    masks_of : callable
+        Given the spectrogram of the mixtures, complex (B, F, T), their masks (B, N, F, T).
+    n_fft, hop : int
+        As in :func:`stft`.
+
+    Returns
+    -------
+    real Tensor, shape (B, N, L)
+    """
+    spec = stft(waves, n_fft, hop)
+    return istft(apply_mask(spec, masks_of(spec)), n_fft, hop, waves.shape[-1])
 
 
 def _places(count: int, values: Tensor) -> Tensor:

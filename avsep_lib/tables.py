@@ -81,8 +81,12 @@ def by_pair(metrics: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         Rows ``pair`` (sorted) and ``method`` (in order of appearance), columns as in :func:`summary`.
     """
-    pair = metrics.groupby(["method", *_mixture_keys(metrics)]).instrument.transform(_pair)
-    return summary(metrics.assign(pair=pair).sort_values("pair", kind="stable"), ["pair", "method"])
+    return summary(with_pair(metrics).sort_values("pair", kind="stable"), ["pair", "method"])
+
+
+def with_pair(metrics: pd.DataFrame) -> pd.DataFrame:
+    """The table with a column ``pair``: the instruments of each source's mixture, sorted, joined by ``+``."""
+    return metrics.assign(pair=metrics.groupby(["method", *_mixture_keys(metrics)]).instrument.transform(_pair))
 
 
 def paired_difference(metrics: pd.DataFrame, method: str, other: str) -> tuple[float, float, float]:

@@ -1,20 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from looking import drawn, texts
 from matplotlib.colors import to_hex
 
 from avsep_lib import charts, plots
 from avsep_lib.settings import StudyError
-
-
-def drawn(figure):
-    """Drawing is where a wrong layout or label fails."""
-    figure.canvas.draw()
-    return figure
-
-
-def texts(ax):
-    return [label.get_text() for label in ax.get_yticklabels()]
 
 
 def metrics(methods=("mixture", "separator")):

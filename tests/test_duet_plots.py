@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from looking import drawn
 
 from avsep_lib import duet_plots, duets, media, plots
 from avsep_lib.settings import INSTRUMENTS, from_parameters
@@ -8,12 +9,6 @@ from avsep_lib.settings import INSTRUMENTS, from_parameters
 @pytest.fixture
 def settings(tmp_path):
     return from_parameters("smoke", out=str(tmp_path))
-
-
-def drawn(figure):
-    """Drawing is where a wrong layout or label fails."""
-    figure.canvas.draw()
-    return figure
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

@@ -4,6 +4,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from looking import drawn, texts
 from matplotlib.colors import to_hex, to_rgb
 
 from avsep_lib import plots, runs, spectra
@@ -13,16 +14,6 @@ from avsep_lib.settings import INSTRUMENTS, PROJECT_ROOT, from_parameters
 @pytest.fixture
 def settings(tmp_path):
     return from_parameters("smoke", out=str(tmp_path))
-
-
-def drawn(figure):
-    """Drawing is where a wrong layout or label fails."""
-    figure.canvas.draw()
-    return figure
-
-
-def texts(ax):
-    return [label.get_text() for label in ax.get_yticklabels()]
 
 
 @pytest.mark.parametrize("axis", ["linear", "log"])

@@ -9,7 +9,7 @@ import torch
 
 from avsep_lib import networks, rivals, runs, semantic, training
 from avsep_lib.networks import FrameClassifier, FrameNet, Separator
-from avsep_lib.recipes import RECIPES
+from avsep_lib.recipes import OURS, RECIPES
 from avsep_lib.settings import StudyError
 
 NAMES = ["semantic", "sound_of_pixels"]
@@ -120,7 +120,7 @@ def test_a_rival_leaves_its_net_its_history_and_its_time(study):
     assert [type(net) for net in nets] == [semantic.SemanticNet, Separator]
     assert not any(net.training for net in nets)
     assert nets[1].settings.mask == "binary" and nets[1].settings.audio_time_stride == 1
-    assert rivals.load_trained(rival(study, "04"), None).settings == study
+    assert rivals.load_trained(rival(study, "04"), OURS).settings == study
 
 
 def test_what_is_trained_is_not_trained_again(study, affordable, monkeypatch):
