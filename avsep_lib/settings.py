@@ -17,6 +17,12 @@ INSTRUMENTS = (
     "saxophone", "trumpet", "tuba", "violin", "xylophone",
 )  # fmt: skip
 """The eleven instruments of MUSIC, in the order of every class axis."""
+MUSIC_21 = (
+    "accordion", "acoustic_guitar", "bagpipe", "banjo", "bassoon", "cello", "clarinet", "congas", "drum",
+    "electric_bass", "erhu", "flute", "guzheng", "piano", "pipa", "saxophone", "trumpet", "tuba", "ukulele", "violin",
+    "xylophone",
+)  # fmt: skip
+"""The instruments of MUSIC-21: those that the weights of the project know."""
 
 
 class StudyError(ValueError):
