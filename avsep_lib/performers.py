@@ -8,8 +8,8 @@ function of its arguments alone. Used by ``rendered``. Axes: L samples, C steps 
 import functools
 import io
 import wave
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,118 +20,8 @@ from scipy import fft, ndimage, signal
 
 from avsep_lib.scores import Note
 from avsep_lib.settings import StudyError
+from avsep_lib.voices import PERCUSSION, VOICES, Voice
 
-_Layers = tuple[tuple[int, int, float], ...]  # (General MIDI program, semitones, level) sounded together
-_Peaks = tuple[tuple[float, float, float], ...]  # (Hz, dB, width in octaves) of a body, a reed or a bell
-_Span = tuple[float, float]  # where each performer draws a number of its own
-
-
-@dataclass(frozen=True)
-class _Voice:
-    """An instrument: tones to choose from, formants, and the spans its performers draw from."""
-
-    tones: tuple[_Layers, ...]
-    formants: _Peaks
-    tuning_cents: _Span = (-25, 25)
-    detune_cents: _Span = (0, 0)  # between two layers
-    drift_cents: _Span = (0, 6)
-    vibrato_cents: _Span = (0, 0)
-    vibrato_hz: _Span = (4.5, 6.5)
-    vibrato_delay_s: _Span = (0.1, 0.4)
-    tremolo_db: _Span = (0, 0)
-    scoop_cents: _Span = (0, 0)  # into each note
-    slide_s: _Span = (0, 0)  # from the note before
-    attack_s: _Span = (0.005, 0.03)
-    swell_db: _Span = (0, 2)  # to the middle of each note
-    dynamics: _Span = (0.5, 1)
-    drive: _Span = (0, 0)
-    tilt_db: _Span = (-2, 2)  # per octave
-    shift: _Span = (0.92, 1.09)  # of all formants: larger and smaller instruments
-    resonance_db: _Span = (1, 4)
-    breath_db: _Span = (-46, -34)
-    click_db: _Span = (-90, -90)
-    noise_hz: _Span = (2000, 4000)
-    room_s: _Span = (0.1, 0.6)
-    wet_db: _Span = (-18, -7)
-    floor_db: _Span = (-72, -60)
-    level_db: _Span = (-26, -17)
-
-    def player(self, rng: np.random.Generator) -> SimpleNamespace:
-        """Draw a performer: a tone, and a number from each span."""
-        drawn = {span.name: rng.uniform(*getattr(self, span.name)) for span in fields(self)[2:]}
-        return SimpleNamespace(layers=self.tones[rng.integers(len(self.tones))], **drawn)
-
-
-_VOICES = {
-    "accordion": _Voice(  # two reeds, a little apart, and sometimes one an octave above
-        (((20, 0, 1.0), (22, 0, 0.9)), ((20, 0, 1.0), (20, 0, 0.9)), ((22, 0, 1.0), (22, 0, 0.9), (20, 12, 0.3)),
-         ((21, 0, 1.0), (22, 12, 0.4)), ((20, 0, 1.0), (22, 0, 0.8), (20, 12, 0.5))),
-        ((450, 4, 0.8), (1800, 6, 0.9), (3600, 5, 0.8)),
-        detune_cents=(9, 22), drift_cents=(0, 0), attack_s=(0, 0), noise_hz=(600, 1500),
-    ),
-    "acoustic_guitar": _Voice(
-        (((24, 0, 1.0),), ((25, 0, 1.0),), ((24, 0, 0.8), (25, 0, 0.8)), ((25, 0, 0.8), (25, 12, 0.3))),
-        ((110, 6, 0.5), (220, 4, 0.5), (2600, 3, 1.0)),
-        drift_cents=(0, 0), attack_s=(0, 0), swell_db=(0, 0), breath_db=(-80, -70), click_db=(-36, -24),
-        detune_cents=(0, 4), tilt_db=(-1.5, 2.5),
-    ),
-    "cello": _Voice(
-        (((42, 0, 1.0),), ((43, 0, 1.0),), ((42, 0, 1.0), (48, 0, 0.4)), ((41, 0, 1.0), (42, 0, 0.7))),
-        ((110, 4, 0.5), (200, 7, 0.6), (420, 6, 0.6), (1300, -8, 0.9), (2300, 6, 0.7)),
-        vibrato_hz=(4.5, 6), vibrato_cents=(10, 28), attack_s=(0.05, 0.14), swell_db=(1, 4), drive=(0.4, 1.2),
-        breath_db=(-38, -27), noise_hz=(1000, 2000), tilt_db=(-2, 1),
-    ),
-    "clarinet": _Voice(
-        (((71, 0, 1.0),), ((71, 0, 1.0), (74, 0, 0.3)), ((71, 0, 1.0), (75, 0, 0.4))),
-        ((1500, 4, 0.7), (3500, -6, 1.0)),
-        vibrato_cents=(0, 4), attack_s=(0.015, 0.05), breath_db=(-48, -38), tilt_db=(-3, 1),
-    ),
-    "erhu": _Voice(  # no font has one: a fiddle that sings through a small drum covered with snake skin
-        (((110, 0, 1.0),), ((40, 0, 1.0),), ((110, 0, 1.0), (41, 0, 0.5))),
-        ((300, -12, 1.0), (900, 12, 0.45), (1650, -14, 0.5), (2700, 15, 0.45), (4500, -12, 0.7)),
-        vibrato_hz=(5, 7), vibrato_cents=(35, 70), vibrato_delay_s=(0.05, 0.2), tremolo_db=(0.5, 2),
-        slide_s=(0.03, 0.07), attack_s=(0.04, 0.1), swell_db=(2, 5), drive=(1, 2.5), breath_db=(-36, -27),
-        noise_hz=(2500, 4000), shift=(0.94, 1.06),
-    ),
-    "flute": _Voice(
-        (((73, 0, 1.0),), ((72, 0, 1.0),), ((73, 0, 1.0), (72, 0, 0.6)), ((73, 0, 0.7), (74, 0, 0.7))),
-        ((700, 3, 0.8), (3500, -8, 1.0)),
-        vibrato_hz=(4.2, 5.8), vibrato_cents=(3, 14), tremolo_db=(1, 4), attack_s=(0.03, 0.09),
-        breath_db=(-31, -21), noise_hz=(2200, 4500), tilt_db=(-2.5, 1.5),
-    ),
-    "saxophone": _Voice(
-        (((65, 0, 1.0),), ((66, 0, 1.0),), ((65, 0, 1.0), (66, 0, 0.6)), ((66, 0, 1.0), (67, 0, 0.8)),
-         ((64, 0, 0.7), (65, 0, 0.7))),
-        ((550, 8, 0.6), (1200, 6, 0.5), (2900, -5, 0.7)),
-        vibrato_hz=(4.5, 6), vibrato_cents=(8, 30), vibrato_delay_s=(0.2, 0.5), scoop_cents=(-70, -15),
-        drive=(0.5, 1.5), attack_s=(0.02, 0.06), breath_db=(-34, -25), noise_hz=(1200, 2500),
-    ),
-    "trumpet": _Voice(
-        (((56, 0, 1.0),), ((56, 0, 1.0), (57, 0, 0.5)), ((56, 0, 0.7), (59, 0, 0.9))),
-        ((300, -5, 0.9), (1300, 6, 0.7), (2600, 5, 0.7)),
-        vibrato_cents=(0, 14), vibrato_delay_s=(0.3, 0.6), scoop_cents=(-30, 0), drive=(1, 3),
-        attack_s=(0.01, 0.04), swell_db=(0, 3), breath_db=(-52, -42), tilt_db=(-1, 2),
-    ),
-    "tuba": _Voice(
-        (((58, 0, 1.0),), ((58, 0, 1.0), (57, 0, 0.4)), ((58, 0, 1.0), (60, 0, 0.3))),
-        ((90, 9, 1.0), (240, 5, 0.8), (1200, -8, 1.0), (3000, -14, 1.2)),
-        vibrato_cents=(0, 6), drive=(0.3, 1.4), attack_s=(0.03, 0.08), breath_db=(-46, -32), noise_hz=(300, 900),
-        tilt_db=(-5, -1),
-    ),
-    "violin": _Voice(
-        (((40, 0, 1.0),), ((110, 0, 1.0),), ((40, 0, 1.0), (48, 0, 0.3)), ((40, 0, 1.0), (44, 0, 0.25))),
-        ((280, 4, 0.5), (500, 4, 0.5), (1500, -6, 0.6), (3000, 9, 0.9)),
-        vibrato_cents=(12, 32), vibrato_delay_s=(0.05, 0.3), tremolo_db=(0, 1.5), attack_s=(0.02, 0.09),
-        swell_db=(0, 4), drive=(0.3, 1.2), breath_db=(-37, -27), noise_hz=(3500, 5000),
-    ),
-    "xylophone": _Voice(  # bars are tuned to the third partial (xylophone) or the fourth (marimba)
-        (((13, 0, 1.0), (13, 19, 0.4)), ((13, 0, 1.0), (12, 19, 0.25)), ((12, 0, 1.0), (12, 24, 0.3)),
-         ((12, 0, 0.7), (13, 0, 0.7), (13, 19, 0.3))),
-        ((900, 4, 1.0), (2800, 5, 1.0)),
-        drift_cents=(0, 0), attack_s=(0, 0), swell_db=(0, 0), breath_db=(-90, -80), click_db=(-24, -12),
-        noise_hz=(1200, 3500), room_s=(0.1, 0.5),
-    ),
-}  # fmt: skip
 _CONTROL_HZ = 400  # rate of the curves that shape a performance
 
 
@@ -161,6 +51,11 @@ def _render(midi: bytes, soundfont: str) -> tuple[np.ndarray, int]:
         return (stereo[:, 0].astype(np.float32) + stereo[:, 1]) / 2**16, file.getframerate()
 
 
+def font_tone(soundfont: str, notes: Sequence[Note], player: SimpleNamespace, end_s: float) -> tuple[np.ndarray, int]:
+    """The raw sound of notes from a soundfont, mono float32 (L,), and its rate in Hz."""
+    return _render(_midi(notes, player, end_s), soundfont)
+
+
 def _released(notes: Sequence[Note]) -> list[Note]:
     """Let each key go before it is struck again: the renderer would end the new note with the old one."""
     next_strike: dict[int, float] = {}
@@ -177,7 +72,7 @@ def _midi(notes: Sequence[Note], player: SimpleNamespace, end_s: float) -> bytes
     """MIDI file of the notes, one channel per layer, dry, until ``end_s``."""
     midi = pretty_midi.PrettyMIDI(resolution=960, initial_tempo=60)
     for index, (program, semitones, level) in enumerate(player.layers):
-        channel = pretty_midi.Instrument(program)
+        channel = pretty_midi.Instrument(max(program, 0), is_drum=program == PERCUSSION)
         controls = {7: round(127 * level**0.5), 10: 64, 91: 0, 93: 0}  # volume, pan, reverb, chorus
         channel.control_changes = [pretty_midi.ControlChange(n, value, 0) for n, value in controls.items()]
         # The file sounds until its last event.
@@ -248,7 +143,7 @@ def _rms(sound: np.ndarray) -> float:
     return float(np.sqrt(np.mean(sound**2))) + 1e-9
 
 
-def _response_db(hz: np.ndarray, voice: _Voice, player: SimpleNamespace, rng: np.random.Generator) -> np.ndarray:
+def _response_db(hz: np.ndarray, voice: Voice, player: SimpleNamespace, rng: np.random.Generator) -> np.ndarray:
     """Colour of an instrument, of its maker and a microphone: gain in dB at each of ``hz``, shape (F,)."""
     own = [(150 * 40 ** rng.random(), player.resonance_db * rng.normal(), rng.uniform(0.2, 0.6)) for _ in range(4)]
     octave = np.log2(hz / 1000)
@@ -289,7 +184,7 @@ def _noise(
 def _coloured(
     sound: np.ndarray,
     noise: np.ndarray,
-    voice: _Voice,
+    voice: Voice,
     player: SimpleNamespace,
     sample_rate_hz: int,
     rng: np.random.Generator,
@@ -319,7 +214,7 @@ def perform(
     Parameters
     ----------
     instrument : str
-        One of ``settings.INSTRUMENTS``.
+        One of ``settings.MUSIC_21``.
     notes : sequence of Note
         The score; what starts after ``duration_s`` is not heard.
     duration_s : float
@@ -348,13 +243,27 @@ def perform(
     >>> sound.shape, sound.dtype
     ((11025,), dtype('float32'))
     """
-    if instrument not in _VOICES:
-        raise StudyError(f"instrument {instrument!r} is unknown; choose one of {', '.join(_VOICES)}")
-    voice = _VOICES[instrument]
+    if instrument not in VOICES:
+        raise StudyError(f"instrument {instrument!r} is unknown; choose one of {', '.join(VOICES)}")
+    return play(VOICES[instrument], notes, duration_s, sample_rate_hz, rng, functools.partial(font_tone, soundfont))
+
+
+def play(
+    voice: Voice,
+    notes: Sequence[Note],
+    duration_s: float,
+    sample_rate_hz: int,
+    rng: np.random.Generator,
+    tone: Callable[[Sequence[Note], SimpleNamespace, float], tuple[np.ndarray, int]],
+) -> np.ndarray:
+    """As :func:`perform`, with any voice and with a ``tone`` of one's own.
+
+    ``tone(notes, player, end_s)`` gives the raw sound of notes, mono float32 (L,), and its rate in Hz.
+    """
     player = voice.player(rng)
     notes = _released([note for note in notes if note.start_s < duration_s])
     curves = _curves(notes, player, duration_s, rng)
-    raw, raw_hz = _render(_midi(_bent(notes, curves), player, curves.score_s[-1] + 0.1), soundfont)
+    raw, raw_hz = tone(_bent(notes, curves), player, curves.score_s[-1] + 0.1)
 
     time_s = np.arange(round(duration_s * sample_rate_hz)) / sample_rate_hz
     positions = raw_hz * np.interp(time_s, curves.time_s, curves.score_s)

@@ -122,6 +122,47 @@ def _mallets(bar: _Bar, taste: float, rng: np.random.Generator) -> _Events:
     return events
 
 
+def _over_drones(bar: _Bar, taste: float, rng: np.random.Generator) -> _Events:
+    """The melody over one or two held low tones that never change."""
+    drones = [bar.low - 7, bar.low - 14][: 1 + (taste > 0.4)]
+    return [*bar.events, *((0.0, 4.0, p) for p in drones)]
+
+
+def _sweeps(bar: _Bar, taste: float, rng: np.random.Generator) -> _Events:
+    """The melody, an octave below on strong beats, and now and then a run up or down over all the strings."""
+    events = [(b, max(d, 1.5), p) for b, d, p in bar.events]
+    events += [(b, d, p - 5) for b, d, p in bar.events if b in (0, 2) and p - 5 >= bar.low and rng.random() < 0.5]
+    if rng.random() < 0.15 + 0.3 * taste:
+        run = np.arange(10) if rng.random() < 0.5 else np.arange(10)[::-1]
+        events += [(3.0 + 0.09 * i, 1.0, bar.low + 2 + int(p)) for i, p in enumerate(run)]
+    return events
+
+
+# Keys of the General MIDI drum kit stand in for degrees; see ``compose``.
+_KICK, _SNARE, _SIDE, _CLOSED, _OPEN, _RIDE, _CRASH = 36, 38, 37, 42, 46, 51, 49
+_TOMS = (41, 43, 45, 47, 48, 50)
+
+
+def _drum_kit(bar: _Bar, taste: float, rng: np.random.Generator) -> _Events:
+    """A beat of kick, snare and cymbal, some bars a fill or a solo over the toms."""
+    if rng.random() < 0.15 + 0.35 * taste:
+        step = (0.25, 0.5)[int(rng.integers(2))]
+        keys = rng.choice([_SNARE, _SNARE, *_TOMS, _KICK], int(4 / step))
+        return [(i * step, step, int(k)) for i, k in enumerate(keys) if rng.random() < 0.85] or [(0.0, 1.0, _KICK)]
+    cymbal, snare = (_CLOSED, _RIDE, _OPEN)[int(taste * 2.99)], _SNARE if rng.random() < 0.8 else _SIDE
+    events = [(b, 0.5, cymbal) for b in np.arange(0, 4, 0.5 if taste > 0.3 else 1.0).tolist()]
+    events += [(1.0, 1.0, snare), (3.0, 1.0, snare), (0.0, 1.0, _KICK)]
+    events += [(b, 0.5, _KICK) for b in (1.5, 2.0, 2.5, 3.5) if rng.random() < 0.4]
+    return events + ([(0.0, 2.0, _CRASH)] if bar.last else [])
+
+
+def _hand_drums(bar: _Bar, taste: float, rng: np.random.Generator) -> _Events:
+    """A pattern of open, muted and low strokes that repeats with small changes."""
+    keys = (63, 62, 62, 64, 63, 62, 63, 64) if taste < 0.5 else (62, 62, 63, 63, 62, 64, 64, 63)
+    swapped = [int(rng.choice((60, 61, 62, 63, 64))) if rng.random() < 0.15 else k for k in keys]
+    return [(0.5 * i, 0.5, k) for i, k in enumerate(swapped) if rng.random() < 0.9] or [(0.0, 0.5, 63)]
+
+
 @dataclass(frozen=True)
 class _Idiom:
     """How an instrument's melodies go: register of the tune (MIDI), tempo, bars, scales, articulation, texture."""
@@ -148,6 +189,17 @@ _IDIOMS = {
     "tuba": _Idiom((29, 50), (70, 104), SLOW + WALKING, ("major", "minor"), (0.8, 0.97), 0.3, 0.25, _oom_pah),
     "violin": _Idiom((57, 91), (72, 126), LIVELY + WALKING + SLOW, gate=(0.92, 1.0), texture=_double_stops),
     "xylophone": _Idiom((65, 91), (104, 152), LIVELY + RAPID, gate=(0.7, 0.95), leaps=0.3, texture=_mallets),
+    # Those of MUSIC-21, which the sound bank plays
+    "bagpipe": _Idiom((67, 82), (76, 120), LIVELY + RAPID, ("mixolydian",), (1.0, 1.0), texture=_over_drones),
+    "banjo": _Idiom((50, 74), (100, 168), RAPID + LIVELY, gate=(1.0, 1.0), leaps=0.4, texture=_plucked_chords),
+    "bassoon": _Idiom((34, 67), (76, 126), LIVELY + WALKING, breath_s=0.3, leaps=0.3),
+    "congas": _Idiom((48, 76), (84, 132), RAPID, texture=_hand_drums),
+    "drum": _Idiom((35, 69), (76, 152), WALKING, texture=_drum_kit),
+    "electric_bass": _Idiom((28, 52), (76, 126), LIVELY + WALKING, gate=(0.7, 1.0), leaps=0.35),
+    "guzheng": _Idiom((43, 86), (66, 126), LIVELY + RAPID, ("gong", "yu"), (1.0, 1.0), texture=_sweeps),
+    "piano": _Idiom((55, 88), (66, 138), LIVELY + WALKING, gate=(0.85, 1.1), leaps=0.3, texture=_left_hand),
+    "pipa": _Idiom((50, 86), (76, 138), LIVELY + RAPID, ("gong", "yu"), (0.9, 1.0), texture=_mallets),
+    "ukulele": _Idiom((57, 77), (84, 138), WALKING + LIVELY, gate=(1.0, 1.0), leaps=0.3, texture=_plucked_chords),
 }
 
 
@@ -200,7 +252,7 @@ def compose(instrument: str, duration_s: float, rng: np.random.Generator) -> lis
     Parameters
     ----------
     instrument : str
-        One of ``settings.INSTRUMENTS``.
+        One of ``settings.MUSIC_21``.
     duration_s : float
         Length of the score in seconds.
     rng : numpy.random.Generator
@@ -229,6 +281,8 @@ def compose(instrument: str, duration_s: float, rng: np.random.Generator) -> lis
     scale = SCALES[idiom.scales[rng.integers(len(idiom.scales))]]
     tonic = int(rng.integers(12))
     pitches = np.array([tonic + 12 * octave + step for octave in range(10) for step in scale])
+    if idiom.texture in (_drum_kit, _hand_drums):
+        pitches = np.arange(128)  # keys, not tones
     low = int(np.searchsorted(pitches, idiom.register[0] + rng.integers(0, 6)))
     high = int(np.searchsorted(pitches, idiom.register[1] - rng.integers(0, 6))) - 1
     beat_s = 60 / rng.uniform(*idiom.tempo_bpm)
