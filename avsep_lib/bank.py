@@ -209,4 +209,8 @@ def _stored(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     soundfile.write(file, np.clip(sound, -0.99, 0.99), RATE_HZ, compression_level=float(rng.uniform(0.4, 1)), **encoded)
     file.seek(0)
     decoded, _ = soundfile.read(file, dtype="float32")
-    return np.resize(decoded, len(sound)) if len(decoded) >= len(sound) else np.pad(decoded, (0, len(sound) - len(decoded)))
+    return (
+        np.resize(decoded, len(sound))
+        if len(decoded) >= len(sound)
+        else np.pad(decoded, (0, len(sound) - len(decoded)))
+    )
