@@ -206,7 +206,8 @@ def _stored(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return sound
     file = io.BytesIO()
     encoded = {"format": "MP3"} if kind < 0.3 else {"format": "OGG", "subtype": "VORBIS"}
-    soundfile.write(file, np.clip(sound, -0.99, 0.99), RATE_HZ, compression_level=float(rng.uniform(0.4, 1)), **encoded)
+    level = min(rng.uniform(0.4, 1), 0.98)  # libsndfile refuses what is almost 1
+    soundfile.write(file, np.clip(sound, -0.99, 0.99), RATE_HZ, compression_level=level, **encoded)
     file.seek(0)
     decoded, _ = soundfile.read(file, dtype="float32")
     return (

@@ -111,13 +111,13 @@ class BankMixtures(Dataset):
         owners = np.eye(len(classes) + 1, len(classes), dtype=np.float32)
         if closed:
             asked = list(classes)
-            if self.augmented and rng.random() < _WRONG:
+            if self.augmented and strangers and rng.random() < _WRONG:
                 asked[rng.integers(len(asked))] = strangers[rng.integers(len(strangers))]
             return asked, owners
         # As many questions as sources, each of them for somebody who plays or for a stranger.
         asked = list(classes)
         for place in range(len(asked)):
-            if rng.random() < 0.4:
+            if strangers and rng.random() < 0.4:
                 asked[place] = strangers.pop(rng.integers(len(strangers)))
                 owners[-1] += owners[place]
                 owners[place] = 0
