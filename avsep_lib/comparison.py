@@ -103,7 +103,7 @@ def in_three_ways(separator: Separator, loader: DataLoader, store: VideoStore) -
 @torch.inference_mode()
 def class_queries(separator: Separator, store: VideoStore) -> torch.Tensor:
     """Mean query of the training videos of each class, (C, K)."""
-    device, frame_net = separator.synthesizer.bias.device, separator.frame_net
+    device, frame_net = separator.device, separator.frame_net
     queries = {name: [] for name in separator.instruments}
     for video_id, row in store.rows.items():
         if row.split == "train":

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from avsep_lib import baselines, evaluation, files, media, rendered, spectra
-from avsep_lib.networks import Separator
+from avsep_lib.separators import BaseSeparator
 from avsep_lib.settings import Settings, StudyError
 from avsep_lib.store import check_sound, grid_times_s
 
@@ -118,8 +118,8 @@ class Watched:
         Length L of the video's sound.
     looks : Tensor, shape (P, K, h, w)
         The query of every place of every picture.
-    named : Tensor, shape (K, h, w)
-        The largest value over the pictures of the classifier's own queries, by which a strip is named.
+    named : Tensor, shape (K', h, w)
+        What all pictures say together of who is where, by which a strip is named.
     times_s : float array, shape (P,)
     settings : Settings
     """
@@ -138,7 +138,9 @@ class Watched:
 
 
 @torch.inference_mode()
-def look(separator: Separator, path: str | Path, progress: Callable[[str, int, int], None] | None = None) -> Watched:
+def look(
+    separator: BaseSeparator, path: str | Path, progress: Callable[[str, int, int], None] | None = None
+) -> Watched:
     """Look at a video's pictures, ``feature_fps`` of them for each second, a few at a time.
 
     Raises
@@ -146,26 +148,22 @@ def look(separator: Separator, path: str | Path, progress: Callable[[str, int, i
     StudyError
         If the video is missing, broken, without sound, silent or too short.
     """
-    settings, device = separator.settings, separator.synthesizer.bias.device
+    settings, device = separator.settings, separator.device
     samples = _checked_samples(path, settings)
     times = grid_times_s(samples, settings)
-    looks, named = [], torch.zeros((), device=device)  # queries are above 0
+    looks, named = [], []
     frames = media.frames_at(path, times, settings.frame_size_px)
     while part := list(itertools.islice(frames, _PICTURES[device.type])):
-        pictures = torch.from_numpy(np.stack(part)).to(device)
-        features = separator.frame_net.features(pictures)
-        looks += separator.frame_net.pixel_queries(features)
-        own = separator.classifier.frame_net
-        if own.backbone is not separator.frame_net.backbone:  # trained on, together with the sound
-            features = own.features(pictures)
-        named = torch.maximum(named, own.pixel_queries(features).amax(0))
+        seen, names = separator.look(torch.from_numpy(np.stack(part)).to(device))
+        looks += seen
+        named += names
         if progress:
             progress("looking", len(looks), len(times))
-    return Watched(samples, torch.stack(looks), named, times, settings)
+    return Watched(samples, torch.stack(looks), separator.over_pictures(torch.stack(named)), times, settings)
 
 
 def separate_video(
-    separator: Separator,
+    separator: BaseSeparator,
     path: str | Path,
     n_players: int = 2,
     instruments: Sequence[str] = (),
@@ -176,7 +174,7 @@ def separate_video(
 
     Parameters
     ----------
-    separator : Separator
+    separator : BaseSeparator
     path : str or Path
         A video with sound.
     n_players : int
@@ -210,7 +208,7 @@ def separate_video(
 
 
 def _separate_sound(
-    separator: Separator,
+    separator: BaseSeparator,
     path: str | Path,
     seen: Watched,
     players: Sequence[Player],
@@ -222,7 +220,11 @@ def _separate_sound(
     done = 0
     with ExitStack() as stack:
         writers = [stack.enter_context(media.audio_writer(track, separator.sample_rate_hz)) for track in tracks]
-        for estimates in separator.stream(blocks, lambda start: strip_queries(seen.looks_near(start), players)):
+
+        def asked(start: int) -> Tensor:
+            return strip_queries(separator, seen.looks_near(start), players)
+
+        for estimates in separator.stream(blocks, asked):
             for write, estimate in zip(writers, estimates, strict=True):
                 write(estimate)
             done += estimates.shape[1]
@@ -231,7 +233,9 @@ def _separate_sound(
 
 
 @torch.inference_mode()
-def find_players(separator: Separator, named: Tensor, n_players: int, instruments: Sequence[str] = ()) -> list[Player]:
+def find_players(
+    separator: BaseSeparator, named: Tensor, n_players: int, instruments: Sequence[str] = ()
+) -> list[Player]:
     """Divide the picture into strips side by side so that each shows one instrument most clearly.
 
     A separator that names no instruments has it divided evenly: its players are called ``player``, with a confidence
@@ -239,10 +243,10 @@ def find_players(separator: Separator, named: Tensor, n_players: int, instrument
 
     Parameters
     ----------
-    separator : Separator
-        Its classifier names what a strip shows.
-    named : Tensor, shape (K, h, w)
-        The largest value over the pictures of the classifier's queries; see :class:`Watched`.
+    separator : BaseSeparator
+        It names what a strip shows.
+    named : Tensor, shape (K', h, w)
+        See :class:`Watched`.
     n_players : int
     instruments : sequence of str
         Names that must appear; empty to find out.
@@ -272,7 +276,7 @@ def find_players(separator: Separator, named: Tensor, n_players: int, instrument
     if not separator.instruments:
         return [Player("player", math.nan, n / n_players, (n + 1) / n_players) for n in range(n_players)]
     best: tuple[float, list[Player]] | None = None
-    names = {strip: _name_strip(separator, named, *strip) for strip in itertools.combinations(range(width + 1), 2)}
+    names = {strip: separator.name(named[..., slice(*strip)]) for strip in itertools.combinations(range(width + 1), 2)}
     for cuts in _cuts(width, n_players):
         scores = torch.stack([names[strip] for strip in itertools.pairwise(cuts)])  # (N, classes), log probabilities
         for chosen in _assignments(separator, scores, instruments):
@@ -286,22 +290,25 @@ def find_players(separator: Separator, named: Tensor, n_players: int, instrument
     return best[1]
 
 
-def strip_queries(looks: Tensor, players: Sequence[Player]) -> Tensor:
-    """The query of each player, (N, K): the maximum of pixel queries (P, K, h, w) over the pictures and the strip."""
+def strip_queries(separator: BaseSeparator, looks: Tensor, players: Sequence[Player]) -> Tensor:
+    """The query of each player, (N, K): what all places of the strip ask for, of pixel queries (P, K, h, w)."""
+    looks = separator.over_pictures(looks)
     width = looks.shape[-1]
     strips = [slice(round(p.left * width), round(p.right * width)) for p in players]
-    return torch.stack([looks[..., strip].amax(dim=(0, 2, 3)) for strip in strips])
+    return torch.stack(
+        [separator.query(looks[..., strip], p.instrument) for strip, p in zip(strips, players, strict=True)]
+    )
 
 
 @torch.inference_mode()
 def sound_maps(
-    separator: Separator, seen: Watched, players: Sequence[Player], blocks: Iterable[np.ndarray]
+    separator: BaseSeparator, seen: Watched, players: Sequence[Player], blocks: Iterable[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Who sounds where: the energy of the sound of each place, and whose sound it is like.
 
     Parameters
     ----------
-    separator : Separator
+    separator : BaseSeparator
     seen : Watched
     players : sequence of Player
     blocks : iterable of float32 arrays, shape (n,)
@@ -323,30 +330,30 @@ def sound_maps(
     energy, distances, count = 0.0, 0.0, 0
     for start, wave in _clips(blocks, settings.clip_samples):
         spec = spectra.stft(torch.from_numpy(wave).to(seen.looks.device), settings.n_fft, settings.hop)
-        magnitude = spectra.warp(spec.abs(), settings.frequency_axis, settings.log_bins)
-        weights = _weights(spec, settings)
         looks = seen.looks_near(start)
-        places = looks.amax(0).flatten(1).T  # (P, K, h, w) -> (h w, K)
-        asked = strip_queries(looks, players)
-        masks = separator.predict(magnitude[None], torch.cat([places, asked])[None], alone=True)[0]
+        together = separator.over_pictures(looks)
+        shape = together.shape[-2:]
+        places = torch.stack([separator.query(place[:, None, None]) for place in together.flatten(1).T])  # (h w, K)
+        asked = strip_queries(separator, looks, players)
+        masks, axis = separator.place_masks(spec, torch.cat([places, asked]))
+        weights = _weights(spec, axis, masks.shape[-2])
         heard, wanted = masks.split([len(places), len(players)])
         energy += _let_through(heard, *weights) / spec.numel()
         apart = torch.stack([_let_through(heard - mask, *weights) for mask in wanted])
         distances += apart / spec.abs().square().sum().clamp_min(1e-12)
         count += 1
-    shape = looks.shape[-2:]
     owners = (-20 * distances / count).softmax(0).reshape(len(players), *shape)
     return (energy / count).reshape(shape).cpu().numpy(), owners.cpu().numpy()
 
 
-def _weights(spec: Tensor, settings: Settings) -> tuple[Tensor, Tensor]:
-    """What :func:`_let_through` needs of a mixture (F, T): weights (F', T) of the squares of a mask on the audio net's
+def _weights(spec: Tensor, axis: str, bins: int) -> tuple[Tensor, Tensor]:
+    """What :func:`_let_through` needs of a mixture (F, T): weights (F', T) of the squares of a mask of F' bins on an
     axis, and (F' - 1, T) of the products of neighbours.
 
     A bin of the linear axis lies between two rows of the log axis, so its mask squared is a sum of these.
     """
-    power, bins = spec.abs().square(), settings.bins
-    share = spectra.unwarp(torch.eye(bins, device=power.device), settings.frequency_axis, len(power))  # (F, F')
+    power = spec.abs().square()
+    share = spectra.unwarp(torch.eye(bins, device=power.device), axis, len(power))  # (F, F')
     return share.square().T @ power, 2 * (share[:, 1:] * share[:, :-1]).T @ power
 
 
@@ -366,12 +373,12 @@ def _clips(blocks: Iterable[np.ndarray], length: int) -> Iterator[tuple[int, np.
             held, start = held[length:], start + length
 
 
-def ask_places(separator: Separator, path: str | Path, places: Sequence[tuple[float, float]]) -> np.ndarray:
+def ask_places(separator: BaseSeparator, path: str | Path, places: Sequence[tuple[float, float]]) -> np.ndarray:
     """The sound that single places of the picture ask for: pixel queries.
 
     Parameters
     ----------
-    separator : Separator
+    separator : BaseSeparator
     path : str or Path
         A video with sound.
     places : sequence of (x, y)
@@ -384,21 +391,20 @@ def ask_places(separator: Separator, path: str | Path, places: Sequence[tuple[fl
     seen = look(separator, path)
 
     def queries(start: int) -> Tensor:
-        looks = seen.looks_near(start).amax(0)  # (P, K, h, w) -> (K, h, w)
+        looks = separator.over_pictures(seen.looks_near(start))  # (P, K, h, w) -> (K, h, w)
         height, width = looks.shape[-2:]
-        return torch.stack(
-            [looks[:, min(int(y * height), height - 1), min(int(x * width), width - 1)] for x, y in places]
-        )
+        cells = [(min(int(y * height), height - 1), min(int(x * width), width - 1)) for x, y in places]
+        return torch.stack([separator.query(looks[:, row, column, None, None]) for row, column in cells])
 
     return separator.separate_queries(media.read_audio(path, separator.sample_rate_hz), queries, alone=True)
 
 
-def score_duets(separator: Separator, duets: pd.DataFrame, progress: Callable | None = None) -> pd.DataFrame:
+def score_duets(separator: BaseSeparator, duets: pd.DataFrame, progress: Callable | None = None) -> pd.DataFrame:
     """Separate rendered duets and score them against their true tracks and boxes.
 
     Parameters
     ----------
-    separator : Separator
+    separator : BaseSeparator
     duets : DataFrame
         Rows of an index, of kind ``duet``, with their truth beside them.
     progress : callable, optional
@@ -516,11 +522,6 @@ def _checked_samples(path: str | Path, settings: Settings) -> int:
     return samples
 
 
-def _name_strip(separator: Separator, named: Tensor, left: int, right: int) -> Tensor:
-    """Log probability of each class for the columns ``left`` to ``right``: what the classifier says of such a clip."""
-    return separator.classifier.linear(named[..., left:right].amax(dim=(-2, -1))).log_softmax(-1)
-
-
 def _cuts(width: int, n_players: int) -> Iterator[tuple[int, ...]]:
     """Ways to cut a width into strips none of which is too narrow, the most even first."""
     least = max(int(width / n_players * _NARROWEST), 2)
@@ -530,8 +531,8 @@ def _cuts(width: int, n_players: int) -> Iterator[tuple[int, ...]]:
     return iter(sorted(wide, key=lambda cuts: sum((b - a) ** 2 for a, b in itertools.pairwise(cuts))))
 
 
-def _assignments(separator: Separator, scores: Tensor, instruments: Sequence[str]) -> Iterator[tuple[int, ...]]:
+def _assignments(separator: BaseSeparator, scores: Tensor, instruments: Sequence[str]) -> Iterator[tuple[int, ...]]:
     """Classes that the strips may be given: the named ones in any order, or the likeliest of each."""
     if not instruments:
-        return iter([tuple(scores.argmax(-1).tolist())])
+        return iter([separator.choose(scores)])
     return itertools.permutations([separator.instruments.index(name) for name in instruments])

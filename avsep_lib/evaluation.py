@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from avsep_lib import baselines, bss_eval, spectra
 from avsep_lib.networks import Separator
+from avsep_lib.separators import BaseSeparator
 from avsep_lib.settings import Settings, StudyError
 from avsep_lib.store import SILENT_DB, level_db
 
@@ -136,7 +137,7 @@ def separate_listed(separator: Separator, loader: DataLoader) -> list[np.ndarray
 @torch.inference_mode()
 def heard_and_seen(separator: Separator, loader: DataLoader) -> tuple[Tensor, Tensor]:
     """Mixtures of a fixed list, (mixtures, L), and what their pictures ask for, (mixtures, N, K)."""
-    frame_net, device = separator.frame_net, separator.synthesizer.bias.device
+    frame_net, device = separator.frame_net, separator.device
     waves, queries = [], []
     for batch in loader:
         waves.append(batch["sources"].sum(1) / batch["sources"].shape[1])
@@ -145,9 +146,9 @@ def heard_and_seen(separator: Separator, loader: DataLoader) -> tuple[Tensor, Te
 
 
 @torch.inference_mode()
-def separate(separator: Separator, waves: Tensor, queries: Tensor) -> list[np.ndarray]:
+def separate(separator: BaseSeparator, waves: Tensor, queries: Tensor) -> list[np.ndarray]:
     """Estimates, float32 (N, L), for mixtures (mixtures, L) of a clip's length and their queries (mixtures, N, K)."""
-    device, estimates = separator.synthesizer.bias.device, []
+    device, estimates = separator.device, []
     for wave, query in zip(waves.split(16), queries.split(16), strict=True):
         estimates += list(separator.estimates(wave.to(device), query).cpu().numpy())
     return estimates
@@ -187,7 +188,8 @@ def evaluate(
     floor = list(methods).index("mixture")
     jobs = zip(true, zip(*methods.values(), strict=True), strict=True)
     work = (joblib.delayed(_score_mixture)(sources, estimates, floor, settings) for sources, estimates in jobs)
-    scored = dict(zip(methods, zip(*joblib.Parallel(n_jobs=-1)(work), strict=True), strict=True))
+    every = joblib.Parallel(n_jobs=-1, max_nbytes=None)(work)  # long ones would arrive read-only, and torch warns of that
+    scored = dict(zip(methods, zip(*every, strict=True), strict=True))
     tables = []
     for name in shown:
         rows = pd.concat(scored[name], ignore_index=True)

@@ -1,25 +1,23 @@
-"""The networks: frame net, audio net, synthesizer, and the separator built of them.
+"""The networks: frame net, synthesizer, and the separator built of them and of an audio net.
 
 Axes: B batch, N sources, K channels, F bins, T steps, L samples, P pictures, H W of a picture, h w of a feature map.
 Pictures are uint8 (..., H, W, 3). Used by notebooks 02 to 05.
 """
 
 import copy
-import functools
-import itertools
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from avsep_lib import files, spectra, windows
+from avsep_lib import spectra
+from avsep_lib.audio_net import AudioNet, compete, fresh_audio_net, log_magnitude
 from avsep_lib.backbones import Backbone
-from avsep_lib.settings import Settings, StudyError, from_parameters, to_dict
-
-_WINDOWS = 4  # of a sound that go through the nets at a time
+from avsep_lib.checkpoints import load_state, read_net, save_net
+from avsep_lib.separators import BaseSeparator
+from avsep_lib.settings import Settings
 
 
 class FrameNet(nn.Module):
@@ -75,81 +73,6 @@ class FrameClassifier(nn.Module):
         return self.linear(queries).movedim(-1, -3)
 
 
-class AudioNet(nn.Module):
-    """Listens: a U-Net from the mixture's log magnitude to K channels of sound.
-
-    Parameters
-    ----------
-    channels : int
-        Channels K of the output, without activation.
-    levels : int
-        Halvings of both axes; F and T must be multiples of ``2 ** levels``.
-    base_channels : int
-        Width of the first level; it doubles up to eight times that.
-    time_stride : int
-        Steps that the first level takes as one, before it halves both axes: work falls by as much, and masks become
-        smoother in time. T must be a multiple of it too.
-
-    References
-    ----------
-    Zhao et al., The Sound of Pixels, ECCV 2018, section 3.2. With 32, 7 and 64 it has the 30,274,210 parameters of
-    the released network. Strided time: Zhu and Rahtu, V-SlowFast Network for Efficient Visual Sound Separation, WACV
-    2022.
-    """
-
-    def __init__(self, channels: int = 32, levels: int = 7, base_channels: int = 64, time_stride: int = 1):
-        super().__init__()
-        widths = [base_channels * min(2**level, 8) for level in range(levels)]
-        self.input_norm = nn.BatchNorm2d(1)
-        self.down = nn.ModuleList(
-            _down(before, width, first=level == 0, last=level == levels - 1, time_stride=1 if level else time_stride)
-            for level, (before, width) in enumerate(zip([1, *widths], widths, strict=False))
-        )
-        self.up = nn.ModuleList(
-            _up(
-                widths[level] * (1 if level == levels - 1 else 2),
-                widths[level - 1] if level else channels,
-                outermost=level == 0,
-                time_stride=1 if level else time_stride,
-            )
-            for level in reversed(range(levels))
-        )
-
-    def forward(self, log_magnitude: Tensor) -> Tensor:
-        """Log magnitude (B, F, T) -> channels of sound (B, K, F, T)."""
-        return self.up[-1](self._below_top(log_magnitude))
-
-    def weighted_sum(self, log_magnitude: Tensor, weights: Tensor) -> Tensor:
-        """Sums of the channels of sound: log magnitude (B, F, T), weights (B, N, K) -> (B, N, F, T).
-
-        The same as ``einsum("bnk,bkft->bnft", weights, self(log_magnitude))``, and several times faster for few sums.
-        The layers after the last ReLU are linear, so the sum over channels can be taken first, in their weights; and
-        each of the 3 x 3 taps of the convolution is but one number for each bin, so it can be taken before enlarging.
-        """
-        relu, enlarge, convolution = self.up[-1]
-        taps = torch.einsum("bnk,kcyx->bnyxc", weights, convolution.weight)
-        x = relu(self._below_top(log_magnitude))
-        # As a product of (B, places, C) and (B, C, 9 N), which keeps the gradient in the order of memory of x.
-        each = x.movedim(1, -1).flatten(1, 2) @ taps.flatten(1, 3).mT
-        each = enlarge(each.mT.unflatten(-1, x.shape[-2:]))  # (B, places, 9 N) -> (B, 9 N, F, T)
-        each = nn.functional.pad(each, (1, 1, 1, 1)).unflatten(1, taps.shape[1:4])  # (B, N, 3, 3, F + 2, T + 2)
-        bins, steps = log_magnitude.shape[-2:]
-        total = sum(each[:, :, i, j, i : i + bins, j : j + steps] for i in range(3) for j in range(3))
-        return total + (weights @ convolution.bias)[..., None, None]
-
-    def _below_top(self, log_magnitude: Tensor) -> Tensor:
-        """What the last layers up work on: (B, F, T) -> (B, C, F / 2, T / 2 / time_stride)."""
-        x = self.input_norm(log_magnitude.unsqueeze(1))  # (B, F, T) -> (B, 1, F, T)
-        skips = []
-        for down in self.down:
-            x = down(x)
-            skips.append(x)
-        x = skips.pop()
-        for up in self.up[:-1]:
-            x = torch.cat([skips.pop(), up(x)], dim=1)
-        return x
-
-
 class Synthesizer(nn.Module):
     """Brings both together: an inner product of query and sound, a scale for each channel, one bias.
 
@@ -174,7 +97,7 @@ class Synthesizer(nn.Module):
         return self(queries, audio_net(log_magnitude))
 
 
-class Separator(nn.Module):
+class Separator(BaseSeparator):
     """Frame net, audio net and synthesizer, with the settings they were built of.
 
     Parameters
@@ -200,11 +123,6 @@ class Separator(nn.Module):
         self.synthesizer = Synthesizer(settings.channels)
         self.classifier = FrameClassifier(FrameNet(backbone, settings.channels), len(self.instruments))
 
-    @property
-    def sample_rate_hz(self) -> int:
-        """Rate of every waveform that goes in or out."""
-        return self.settings.sample_rate_hz
-
     def start_from(self, classifier: FrameClassifier) -> None:
         """Take over a trained frame net: as it is for names and places, and as the start of combined training.
 
@@ -221,6 +139,22 @@ class Separator(nn.Module):
     def forward(self, log_magnitude: Tensor, queries: Tensor) -> Tensor:
         """Mask logits: log magnitude (B, F, T) and queries (B, N, K) -> (B, N, F, T)."""
         return self.synthesizer.of(queries, self.audio_net, log_magnitude)
+
+    def queries_of(self, pictures: Sequence[Tensor]) -> Tensor:
+        """What the pictures of N sources ask for: each uint8 (P, H, W, 3) -> (N, K)."""
+        return torch.stack([self.frame_net(self.frame_net.features(each)) for each in pictures])
+
+    def look(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixel queries of pictures, and those of the classifier, by which :meth:`name` names: (P, K, h, w) each."""
+        features, own = self.frame_net.features(pictures), self.classifier.frame_net
+        looks = self.frame_net.pixel_queries(features)
+        if own.backbone is not self.frame_net.backbone:  # trained on, together with the sound
+            features = own.features(pictures)
+        return looks, own.pixel_queries(features)
+
+    def name(self, named: Tensor) -> Tensor:
+        """Log probability of each class, (K, h, w) -> (C,): what the classifier says of a clip of just these places."""
+        return self.classifier.linear(named.amax((-2, -1))).log_softmax(-1)
 
     def predict(self, magnitude: Tensor, queries: Tensor, alone: bool = False) -> Tensor:
         """Masks on the audio net's axis.
@@ -250,10 +184,11 @@ class Separator(nn.Module):
         magnitude = spectra.warp(spectra.magnitude(mixture_spec), axis, self.settings.log_bins)
         return self._cut(spectra.unwarp(self._soft(magnitude, queries, alone), axis, bins))
 
-    def estimates(self, waves: Tensor, queries: Tensor, alone: bool = False) -> Tensor:
-        """Waveforms that queries ask for: mixtures (B, L) of a clip's length, queries (B, N, K) -> (B, N, L)."""
-        masks_of = functools.partial(self.masks, queries=queries, alone=alone)
-        return spectra.through_masks(waves, masks_of, self.settings.n_fft, self.settings.hop)
+    def place_masks(self, mixture_spec: Tensor, queries: Tensor) -> tuple[Tensor, str]:
+        """Masks of places on the cheaper axis, the audio net's, and that axis: (F, T), (M, K) -> (M, F', T)."""
+        axis = self.settings.frequency_axis
+        magnitude = spectra.warp(mixture_spec.abs(), axis, self.settings.log_bins)
+        return self.predict(magnitude[None], queries[None], alone=True)[0], axis
 
     def _soft(self, magnitude: Tensor, queries: Tensor, alone: bool) -> Tensor:
         """Masks on the audio net's axis before any cut, (B, N, F, T)."""
@@ -264,91 +199,6 @@ class Separator(nn.Module):
         """A binary mask cut at a half where the settings ask for it."""
         cut = self.settings.mask == "binary" and not self.settings.soft_masks
         return (mask > 0.5).to(mask.dtype) if cut else mask
-
-    @torch.inference_mode()
-    def separate(self, mixture: np.ndarray, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Waveform of each source that the pictures ask for.
-
-        Parameters
-        ----------
-        mixture : float array, shape (L,)
-            At ``sample_rate_hz``, of any length.
-        frames : N uint8 arrays, each of shape (P, H, W, 3)
-            Pictures of each source.
-
-        Returns
-        -------
-        float32 array, shape (N, L)
-
-        Raises
-        ------
-        StudyError
-            If shapes or types are not those above.
-
-        Notes
-        -----
-        Windows of a clip's length overlap by half and are cross-faded, so length costs time but not quality.
-        """
-        mixture, pictures = _checked(mixture, frames)
-        device = self.synthesizer.bias.device
-        queries = torch.stack([self.frame_net(self.frame_net.features(p.to(device))) for p in pictures])  # (N, K)
-        return self.separate_queries(mixture, lambda window: queries)
-
-    def separate_queries(self, mixture: np.ndarray, queries_at: Callable, alone: bool = False) -> np.ndarray:
-        """As :meth:`separate`, with ``queries_at(start_sample) -> (N, K)`` giving each window's queries."""
-        return np.concatenate(list(self.stream([mixture], queries_at, alone)), axis=1)
-
-    @torch.inference_mode()
-    def stream(
-        self, blocks: Iterable[np.ndarray], queries_at: Callable[[int], Tensor], alone: bool = False
-    ) -> Iterator[np.ndarray]:
-        """Separate sound of any length as it comes, with a few windows in memory.
-
-        Parameters
-        ----------
-        blocks : iterable of float arrays, shape (n,)
-            The mixture at ``sample_rate_hz`` in blocks of any sizes, read as far as the next estimates need.
-        queries_at : callable
-            Given the sample at which a window starts, its queries (N, K); called once for each window, in order.
-        alone : bool
-            As in :meth:`predict`.
-
-        Yields
-        ------
-        float32 array, shape (N, m)
-            Pieces of the estimates in order; together they are as long as the mixture.
-
-        Notes
-        -----
-        Four windows go through the nets at a time: on two cores that takes two thirds of the time of one by one, and
-        eight are hardly quicker. float32 throughout: bfloat16 would save a tenth of a second for each minute of sound.
-        """
-        settings, device = self.settings, self.synthesizer.bias.device
-        length, start = settings.clip_samples, 0
-        faded, pending = windows.CrossFade(length, device), windows.cut(blocks, length)
-        while batch := list(itertools.islice(pending, _WINDOWS)):
-            queries = torch.stack([queries_at(start + n * (length // 2)) for n in range(len(batch))])  # (B, N, K)
-            waves = torch.from_numpy(np.stack([window for window, _ in batch])).to(device)
-            estimates = self.estimates(waves, queries, alone)
-            for estimate, (_, own) in zip(estimates, batch, strict=True):
-                yield faded.add(estimate, own).cpu().numpy()
-            start += len(batch) * (length // 2)
-
-
-def compete(logits: Tensor) -> Tensor:
-    """Logits against all the others: (B, N, F, T) -> (B, N, F, T), whose sigmoids are a softmax over N.
-
-    A single source has nobody to compete with and keeps its logits.
-    """
-    if logits.shape[1] == 1:
-        return logits
-    others = [logits[:, [m for m in range(logits.shape[1]) if m != n]].logsumexp(1) for n in range(logits.shape[1])]
-    return logits - torch.stack(others, dim=1)
-
-
-def log_magnitude(magnitude: Tensor) -> Tensor:
-    """What the audio net hears: the natural logarithm of a magnitude, (..., F, T)."""
-    return (magnitude + spectra.LOG_FLOOR).log()
 
 
 def save_separator(separator: Separator, path: str | Path) -> None:
@@ -419,109 +269,3 @@ def load_frame_classifier(path: str | Path, device: str = "cpu") -> tuple[FrameC
     classifier = FrameClassifier(FrameNet(backbone, settings.channels), len(content["instruments"]))
     load_state(classifier, content["state"], path)
     return classifier.to(device).eval(), content["instruments"]
-
-
-def save_net(module: nn.Module, settings: Settings, instruments: Sequence[str], frozen: bool, path: str | Path) -> None:
-    """Write weights (without those of a frozen backbone), settings and class names to one file, atomically."""
-    state = {k: v.cpu() for k, v in module.state_dict().items() if not (frozen and "backbone.body." in k)}
-    content = {"settings": to_dict(settings), "instruments": list(instruments), "state": state}
-    with files.atomic(path) as temporary:
-        torch.save(content, temporary)
-
-
-def read_net(path: str | Path) -> tuple[dict, Settings]:
-    """Content and settings of what :func:`save_net` wrote, both checked; no code of the file is executed."""
-    content = load_checked(path, ("settings", "instruments", "state"))
-    try:
-        return content, from_parameters(**content["settings"])
-    except StudyError as error:
-        raise StudyError(f"{path}: made with other settings than this version knows: {error}") from None
-
-
-def load_checked(path: str | Path, fields: Sequence[str]) -> dict:
-    """A checkpoint's dictionary without executing code of it, with the fields it must have."""
-    path = Path(path)
-    if not path.is_file():
-        raise StudyError(f"{path}: there is no such checkpoint; notebooks 02 (frame net) and 03 make them")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise StudyError(f"{path}: cannot be read as a checkpoint ({reason}); train it again") from None
-    kinds = {"instruments": list}  # of the fields; the others are dictionaries
-    for name in fields:
-        if not isinstance(content, dict) or not isinstance(content.get(name), kinds.get(name, dict)):
-            raise StudyError(f"{path}: is no checkpoint of this study, it has no {name!r}")
-    return content
-
-
-def load_state(module: nn.Module, state: dict[str, Tensor], path: str | Path) -> None:
-    """Load weights, a frozen backbone's excepted; a name or shape that differs is refused and named."""
-    expected = module.state_dict()
-    for key, value in expected.items():
-        if key in state and state[key].shape != value.shape:
-            raise StudyError(
-                f"{path}: made with other settings, {key} is {tuple(state[key].shape)} "
-                f"but these settings need {tuple(value.shape)}"
-            )
-    frozen = {
-        f"{name}.{key}"
-        for name, part in module.named_modules(remove_duplicate=False)
-        if isinstance(part, Backbone) and part.frozen
-        for key in part.state_dict()
-    }
-    wrong = sorted((expected.keys() - frozen) ^ (state.keys() - frozen))
-    if wrong:
-        raise StudyError(f"{path}: made with other settings, {wrong[0]} is only on one side")
-    module.load_state_dict(state, strict=False)
-
-
-def _down(before: int, width: int, first: bool, last: bool, time_stride: int) -> nn.Sequential:
-    """Halve both axes: (B, before, F, T) -> (B, width, F / 2, T / 2 / time_stride)."""
-    kernel, stride, padding = (4, 4 * time_stride), (2, 2 * time_stride), (1, time_stride)
-    convolution = nn.Conv2d(before, width, kernel, stride, padding, bias=False)
-    if first:
-        return nn.Sequential(convolution)
-    # Not in place: the skip connection needs the value before the activation.
-    layers = [nn.LeakyReLU(0.2), convolution]
-    return nn.Sequential(*layers) if last else nn.Sequential(*layers, nn.BatchNorm2d(width))
-
-
-def _up(before: int, width: int, outermost: bool, time_stride: int) -> nn.Sequential:
-    """Double both axes: (B, before, F, T) -> (B, width, 2 F, 2 T time_stride)."""
-    layers = [
-        nn.ReLU(),
-        nn.Upsample(scale_factor=(2, 2 * time_stride), mode="bilinear", align_corners=True),
-        nn.Conv2d(before, width, 3, padding=1, bias=outermost),
-    ]
-    return nn.Sequential(*layers) if outermost else nn.Sequential(*layers, nn.BatchNorm2d(width))
-
-
-def fresh_audio_net(settings: Settings, channels: int) -> AudioNet:
-    """An audio net of the size that the settings say, with the published initial weights."""
-    net = AudioNet(channels, settings.audio_levels, settings.audio_base_channels, settings.audio_time_stride)
-    return net.apply(_small_weights)
-
-
-def _small_weights(module: nn.Module) -> None:
-    """Start as published: convolutions from N(0, 0.001), norms from N(1, 0.02)."""
-    if isinstance(module, nn.Conv2d):
-        nn.init.normal_(module.weight, 0.0, 0.001)
-    elif isinstance(module, nn.BatchNorm2d):
-        nn.init.normal_(module.weight, 1.0, 0.02)
-
-
-def _checked(mixture: np.ndarray, frames: Sequence[np.ndarray]) -> tuple[np.ndarray, list[Tensor]]:
-    """Arguments of :meth:`Separator.separate` after a look at their shapes and types."""
-    mixture = np.asarray(mixture, dtype=np.float32)
-    if mixture.ndim != 1 or not len(mixture):
-        raise StudyError(f"mixture must have shape (L,), not {mixture.shape}; average the channels first")
-    if not np.isfinite(mixture).all():
-        raise StudyError("mixture holds NaN or infinity; look for the cause where it was computed")
-    if not len(frames):
-        raise StudyError("frames must hold one list of pictures for each source")
-    for n, pictures in enumerate(frames):
-        pictures = np.asarray(pictures)
-        if pictures.ndim != 4 or pictures.shape[-1] != 3 or pictures.dtype != np.uint8 or not len(pictures):
-            raise StudyError(f"frames[{n}] must be uint8 (P, H, W, 3), not {pictures.dtype} {pictures.shape}")
-    return mixture, [torch.from_numpy(np.ascontiguousarray(pictures)) for pictures in frames]

@@ -16,7 +16,7 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
-from avsep_lib import combined, networks, recipes, runs, semantic, training
+from avsep_lib import checkpoints, combined, networks, recipes, runs, semantic, training
 from avsep_lib.networks import Separator
 from avsep_lib.recipes import Recipe
 from avsep_lib.runs import Run
@@ -79,7 +79,7 @@ def _train(recipe: Recipe, settings: Settings) -> Run:
         return run
     last = run.checkpoint(f"{recipe.name}_last.ckpt")
     if last.is_file():  # it goes on with the number that it began with
-        count = networks.load_checked(last, ("settings",))["settings"]["mixtures_per_epoch"]
+        count = checkpoints.load_checked(last, ("settings",))["settings"]["mixtures_per_epoch"]
     else:
         count = _affordable(run, recipe, settings)
     run = runs.begin(recipe.name, dataclasses.replace(run.settings, mixtures_per_epoch=count))

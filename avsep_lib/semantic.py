@@ -15,8 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from avsep_lib import networks, spectra, training
-from avsep_lib.networks import FrameClassifier, log_magnitude
+from avsep_lib import checkpoints, spectra, training
+from avsep_lib.audio_net import fresh_audio_net, log_magnitude
+from avsep_lib.networks import FrameClassifier
 from avsep_lib.settings import Settings
 
 
@@ -33,7 +34,7 @@ class SemanticNet(nn.Module):
     def __init__(self, settings: Settings, instruments: Sequence[str]):
         super().__init__()
         self.settings, self.instruments = settings, list(instruments)
-        self.audio_net = networks.fresh_audio_net(settings, len(self.instruments))
+        self.audio_net = fresh_audio_net(settings, len(self.instruments))
 
     def forward(self, log_magnitude: Tensor) -> Tensor:
         """Scores of each class at each bin: log magnitude (B, F, T) -> (B, C, F, T)."""
@@ -268,7 +269,7 @@ def heard(net: SemanticNet, waves: Tensor) -> Tensor:
 
 def save_semantic(net: SemanticNet, path: str | Path) -> None:
     """Write weights, settings and class names to one file, atomically."""
-    networks.save_net(net, net.settings, net.instruments, False, path)
+    checkpoints.save_net(net, net.settings, net.instruments, False, path)
 
 
 def load_semantic(path: str | Path, device: str = "cpu") -> SemanticNet:
@@ -284,9 +285,9 @@ def load_semantic(path: str | Path, device: str = "cpu") -> SemanticNet:
     StudyError
         If the file is missing, broken, of other settings, or of another net.
     """
-    content, settings = networks.read_net(path)
+    content, settings = checkpoints.read_net(path)
     net = SemanticNet(settings, content["instruments"])
-    networks.load_state(net, content["state"], path)
+    checkpoints.load_state(net, content["state"], path)
     return net.to(device).eval()
 
 

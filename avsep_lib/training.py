@@ -21,9 +21,11 @@ from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
 
 from avsep_lib import parallel, spectra
+from avsep_lib.audio_net import compete, log_magnitude
 from avsep_lib.callbacks import AtomicFiles, History, Last, Settled
+from avsep_lib.checkpoints import load_checked
 from avsep_lib.mixtures import Draws
-from avsep_lib.networks import FrameClassifier, Separator, compete, load_checked, log_magnitude
+from avsep_lib.networks import FrameClassifier, Separator
 from avsep_lib.runs import Run
 from avsep_lib.settings import Settings, StudyError, to_dict
 from avsep_lib.store import VideoStore
@@ -31,6 +33,7 @@ from avsep_lib.store import VideoStore
 _RESUME_ANYWAY = {
     "out", "data_root", "workers", "device", "devices", "nodes", "save_every_steps", "soft_masks", "metric",
     "validation_mixtures", "test_mixtures", "other_mixtures", "nmf_components", "background_threshold", "rivals",
+    "real",
 }  # fmt: skip
 """Settings that may differ between a training and its resumption."""
 _NOT_OF_THE_FRAME_NET = {
@@ -166,15 +169,21 @@ def mix(
         Of the sources as they stand in the mixture, which is their mean.
     mixture : Tensor, shape (B, F, T)
     """
+    if gains is not None:
+        sources = (sources.float() * gains.unsqueeze(-1)).clamp(-1, 1)
+    spec = coloured(sources, settings, colour_db)
+    both = spec, sum(spec.unbind(1))  # the STFT of a sum is the sum of STFTs
+    return tuple(spectra.warp(spectra.magnitude(s), settings.frequency_axis, settings.log_bins) for s in both)
+
+
+def coloured(sources: Tensor, settings: Settings, colour_db: Tensor | None = None) -> Tensor:
+    """Spectrograms of sources as they stand in their mixture, each through its equaliser: complex (B, N, F, T).
+
+    Arguments as those of :func:`mix`.
+    """
     with torch.autocast(sources.device.type, enabled=False), torch.no_grad():
-        sources = sources.float()
-        if gains is not None:
-            sources = (sources * gains.unsqueeze(-1)).clamp(-1, 1)
-        spec = spectra.stft(sources / sources.shape[1], settings.n_fft, settings.hop)  # (B, N, F, T)
-        if colour_db is not None:
-            spec = spec * _equaliser(colour_db, spec.shape[-2]).unsqueeze(-1)
-        both = spec, sum(spec.unbind(1))  # the STFT of a sum is the sum of STFTs
-        return tuple(spectra.warp(spectra.magnitude(s), settings.frequency_axis, settings.log_bins) for s in both)
+        spec = spectra.stft(sources.float() / sources.shape[1], settings.n_fft, settings.hop)
+        return spec if colour_db is None else spec * _equaliser(colour_db, spec.shape[-2]).unsqueeze(-1)
 
 
 def _equaliser(colour_db: Tensor, bins: int) -> Tensor:

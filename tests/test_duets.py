@@ -4,7 +4,6 @@ import dataclasses
 import gc
 import itertools
 import weakref
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ import torch
 from avsep_lib import clips, duets, media, rendered, spectra
 from avsep_lib.duets import Player, Separation, Watched
 from avsep_lib.networks import Backbone, FrameClassifier, FrameNet, Separator
+from avsep_lib.separators import BaseSeparator
 from avsep_lib.settings import StudyError
 
 RATE_HZ = 11_025
@@ -210,7 +210,7 @@ def test_strips_are_named_as_the_classifier_names_a_clip_of_them(separator, duet
         features = separator.frame_net.features(torch.from_numpy(frames))
         torch.testing.assert_close(seen.looks, separator.frame_net.pixel_queries(features))
         expected = separator.classifier(features[..., 1:3]).log_softmax(-1)
-        torch.testing.assert_close(duets._name_strip(separator, seen.named, 1, 3), expected)
+        torch.testing.assert_close(separator.name(seen.named[..., 1:3]), expected)
 
 
 def test_a_trained_trunk_does_not_name(tiny, duet):
@@ -253,8 +253,10 @@ def painted(*names, height=2):
 
 @pytest.fixture
 def sees():
-    """A separator whose classifier reads painted queries."""
-    return SimpleNamespace(instruments=NAMES, classifier=SimpleNamespace(linear=lambda query: 8 * query))
+    """A separator that reads painted queries."""
+    separator = BaseSeparator()
+    separator.instruments, separator.name = NAMES, lambda named: (8 * named.amax((-2, -1))).log_softmax(-1)
+    return separator
 
 
 @pytest.mark.parametrize("widths", [(5, 5), (3, 7), (7, 3), (2, 8), (4, 3, 3), (2, 4, 4)])
@@ -288,9 +290,10 @@ def test_a_picture_that_says_nothing_is_cut_evenly(sees):
 def test_the_query_of_a_strip_is_its_maximum_by_hand():
     looks = torch.tensor([[[[1.0, 2, 3, 4]], [[9, 0, 0, 0]]], [[[0, 0, 5, 0]], [[0, 1, 2, 0]]]])  # (P, K, h, w)
     players = [Player("flute", 1.0, 0.0, 0.5), Player("tuba", 1.0, 0.5, 1.0)]
-    assert duets.strip_queries(looks, players).tolist() == [[2, 9], [5, 2]]
+    separator = BaseSeparator()
+    assert duets.strip_queries(separator, looks, players).tolist() == [[2, 9], [5, 2]]
     uneven = [Player("flute", 1.0, 0.0, 0.25), Player("tuba", 1.0, 0.25, 1.0)]
-    assert duets.strip_queries(looks, uneven).tolist() == [[1, 9], [5, 2]]
+    assert duets.strip_queries(separator, looks, uneven).tolist() == [[1, 9], [5, 2]]
 
 
 # Who sounds where
@@ -315,13 +318,13 @@ def test_sound_lies_where_the_places_let_it_pass(tiny):
     looks = torch.zeros(3, 1, 2, 4)
     looks[..., :2] = 1.0
 
-    def predict(magnitude, queries, alone):
-        assert alone  # places are no rivals of each other
-        return queries[..., 0, None, None].expand(-1, -1, *magnitude.shape[-2:])
+    def place_masks(mixture_spec, queries):
+        return queries[:, 0, None, None].expand(-1, tiny.log_bins, mixture_spec.shape[-1]), "log"
 
     players = [Player("flute", 1.0, 0.0, 0.5), Player("tuba", 1.0, 0.5, 1.0)]
-    net = SimpleNamespace(settings=tiny, predict=predict)
-    energy, owners = duets.sound_maps(net, watched(looks, tiny), players, [wave(3.0)])
+    separator = BaseSeparator()
+    separator.settings, separator.place_masks = tiny, place_masks
+    energy, owners = duets.sound_maps(separator, watched(looks, tiny), players, [wave(3.0)])
     assert energy.shape == (2, 4) and owners.shape == (2, 2, 4)
     assert (energy[:, :2] > 0).all() and (energy[:, 2:] == 0).all()
     np.testing.assert_allclose(energy[:, :2], energy[0, 0], rtol=1e-5)
