@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from avsep_lib import __version__
-from avsep_lib.settings import PRESETS, PROJECT_ROOT, StudyError, from_parameters, parse_assignments
+from avsep_lib.settings import PRESETS, StudyError, from_parameters, parse_assignments
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,10 +51,7 @@ def _train(options: argparse.Namespace) -> None:
 def _separate(options: argparse.Namespace) -> None:
     from avsep_lib import duet_plots, duets, networks, plots, runs
 
-    default = PROJECT_ROOT / "checkpoints" / "laptop" / "seed0" / "separator.pt"
-    if options.checkpoint is None and not default.is_file():
-        raise StudyError(f"{default}: there is no separator yet; run `make study` or name one with --checkpoint")
-    separator = networks.load_separator(options.checkpoint or default)
+    separator = networks.load_separator(options.checkpoint)
     out = options.out or Path("out") / options.video.stem
     separation = duets.separate_video(
         separator, options.video, options.players, options.instruments, progress=runs.Progress(), out=out
@@ -119,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     separate.add_argument("video", type=Path, help="a video with sound")
     separate.add_argument("--instruments", nargs="+", default=[], metavar="NAME", help="who plays; found if not given")
     separate.add_argument("--players", type=int, default=2, metavar="N", help="players side by side (2)")
-    separate.add_argument("--checkpoint", type=Path, help="separator.pt of a study (that of the laptop preset)")
+    separate.add_argument("--checkpoint", type=Path, help="separator.pt of a study (the weights of the project)")
     separate.add_argument("--out", type=Path, help="folder for what comes out (out/ and the video's name)")
     separate.set_defaults(command=_separate)
 

@@ -209,18 +209,20 @@ def save_separator(separator: Separator, path: str | Path) -> None:
     save_net(separator, separator.settings, separator.instruments, separator.frame_net.backbone.frozen, path)
 
 
-def load_separator(path: str | Path, device: str = "cpu") -> Separator:
-    """Read a separator that :func:`save_separator` wrote; no code of the file is executed.
+def load_separator(path: str | Path | None = None, device: str = "cpu") -> BaseSeparator:
+    """Read a separator of either kind; no code of the file is executed.
 
     Parameters
     ----------
-    path : str or Path
+    path : str or Path, optional
+        What :func:`save_separator` wrote, or ``pretrained.save`` (``.safetensors``). By default the weights that come
+        with the project.
     device : str
         ``cpu`` or ``cuda``.
 
     Returns
     -------
-    Separator
+    Separator or Pretrained
         In evaluation mode.
 
     Raises
@@ -228,6 +230,10 @@ def load_separator(path: str | Path, device: str = "cpu") -> Separator:
     StudyError
         If the file is missing, broken, or of other settings; the message names the field that does not fit.
     """
+    from avsep_lib import pretrained
+
+    if path is None or Path(path).suffix == pretrained.WEIGHTS.suffix:
+        return pretrained.load(path, device)
     content, settings = read_net(path)
     separator = Separator(settings, content["instruments"], pretrained=settings.backbone == "efficientnet_lite0")
     if settings.backbone == "resnet18":

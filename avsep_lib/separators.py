@@ -139,8 +139,8 @@ class BaseSeparator(nn.Module):
         -----
         Windows of a clip's length overlap by half and are cross-faded, so length costs time but not quality.
         """
-        mixture, pictures = _checked(mixture, frames)
-        queries = self.queries_of([each.to(self.device) for each in pictures])
+        mixture = checked_mixture(mixture)
+        queries = self.queries_of(checked_pictures(frames, self.device))
         return self.separate_queries(mixture, lambda window: queries)
 
     def separate_queries(self, mixture: np.ndarray, queries_at: Callable, alone: bool = False) -> np.ndarray:
@@ -184,17 +184,22 @@ class BaseSeparator(nn.Module):
             start += len(batch) * (length // 2)
 
 
-def _checked(mixture: np.ndarray, frames: Sequence[np.ndarray]) -> tuple[np.ndarray, list[Tensor]]:
-    """Arguments of :meth:`BaseSeparator.separate` after a look at their shapes and types."""
+def checked_mixture(mixture: np.ndarray) -> np.ndarray:
+    """A mixture as float32 (L,), after a look at its shape and values."""
     mixture = np.asarray(mixture, dtype=np.float32)
     if mixture.ndim != 1 or not len(mixture):
         raise StudyError(f"mixture must have shape (L,), not {mixture.shape}; average the channels first")
     if not np.isfinite(mixture).all():
         raise StudyError("mixture holds NaN or infinity; look for the cause where it was computed")
+    return mixture
+
+
+def checked_pictures(frames: Sequence[np.ndarray], device: torch.device | str = "cpu") -> list[Tensor]:
+    """Pictures of N sources, each uint8 (P, H, W, 3), on a device, after a look at their shapes and types."""
     if not len(frames):
         raise StudyError("frames must hold one list of pictures for each source")
     for n, pictures in enumerate(frames):
         pictures = np.asarray(pictures)
         if pictures.ndim != 4 or pictures.shape[-1] != 3 or pictures.dtype != np.uint8 or not len(pictures):
             raise StudyError(f"frames[{n}] must be uint8 (P, H, W, 3), not {pictures.dtype} {pictures.shape}")
-    return mixture, [torch.from_numpy(np.ascontiguousarray(pictures)) for pictures in frames]
+    return [torch.from_numpy(np.ascontiguousarray(pictures)).to(device) for pictures in frames]

@@ -11,9 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from avsep_lib import __version__, cli, clips, media, networks, rivals, study
+from avsep_lib import __version__, cli, clips, media, networks, pretrained, rivals, study
+from avsep_lib.ear import Ear
 from avsep_lib.recipes import RECIPES
-from avsep_lib.settings import PRESETS
+from avsep_lib.settings import MUSIC_21, PRESETS, from_parameters
 
 SCRIPT = Path(sys.executable).with_name("avsep")
 
@@ -159,10 +160,25 @@ def test_a_missing_checkpoint_is_named(capsys, tmp_path):
     assert str(tmp_path / "x.pt") in line and "no such checkpoint" in line
 
 
-def test_without_a_study_there_is_no_separator_yet(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(cli, "PROJECT_ROOT", tmp_path)
+def test_weights_that_are_missing_are_named_with_what_makes_them(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "WEIGHTS", tmp_path / "ear.safetensors")
     line = refused(capsys, "separate", "missing.mp4")
-    assert "make study" in line and "--checkpoint" in line
+    assert str(tmp_path / "ear.safetensors") in line and "avsep train-ear" in line
+
+
+def test_the_weights_of_the_project_are_the_default(capsys, tmp_path, monkeypatch, index):
+    """Any class of theirs may be named, also one that cannot be rendered."""
+    torch.manual_seed(0)
+    settings = from_parameters("smoke")
+    monkeypatch.setattr(pretrained, "WEIGHTS", tmp_path / "ear.safetensors")
+    pretrained.save(Ear(settings, MUSIC_21), tmp_path / "ear.safetensors")
+    video, out = clips.choose(index, kind="duet").path[0], tmp_path / "out"
+    assert "'kazoo' is not known" in refused(capsys, "separate", video, "--instruments", "kazoo", "--out", out)
+    assert cli.main(["separate", video, "--instruments", "bagpipe", "pipa", "--out", str(out)]) == 0
+    assert {path.stem[2:] for path in out.glob("*.wav")} == {"bagpipe", "pipa"}
+    sound = media.read_audio(video, settings.sample_rate_hz)
+    estimates = [media.read_audio(path, settings.sample_rate_hz) for path in out.glob("*.wav")]
+    np.testing.assert_allclose(sum(estimates), sound, atol=1e-4)
 
 
 def test_a_checkpoint_that_was_cut_off_is_named(capsys, tmp_path, checkpoint):
