@@ -48,31 +48,6 @@ def test_the_published_networks_have_their_published_sizes(resnet):
     assert parameters(Synthesizer(32)) == 33
 
 
-@pytest.mark.parametrize("time_stride", [1, 2, 3])
-def test_audio_net_keeps_bins_and_steps(time_stride):
-    net = AudioNet(channels=5, levels=3, base_channels=4, time_stride=time_stride)
-    assert net(torch.randn(2, 32, 48)).shape == (2, 5, 32, 48)
-    assert net.weighted_sum(torch.randn(2, 32, 48), torch.rand(2, 3, 5)).shape == (2, 3, 32, 48)
-
-
-@pytest.mark.parametrize("levels", [1, 3])
-def test_strided_time_makes_every_level_as_much_shorter(levels):
-    whole, strided = (AudioNet(channels=5, levels=levels, base_channels=4, time_stride=stride) for stride in (1, 2))
-    shapes = []
-    for net in (whole, strided):
-        x = net.input_norm(torch.randn(1, 1, 32, 32))
-        shapes.append([(x := down(x)).shape[-2:] for down in net.down])
-    assert [(bins, steps // 2) for bins, steps in shapes[0]] == shapes[1]
-    # One more number for each bin and step that a tap of the first level sees: 4 x 8 places instead of 4 x 4.
-    assert parameters(strided) - parameters(whole) == 4 * 16
-
-
-def test_audio_net_has_no_activation_at_its_end():
-    torch.manual_seed(0)
-    sound = AudioNet(channels=8, levels=3, base_channels=4)(torch.randn(2, 32, 16))
-    assert sound.min() < 0 < sound.max()
-
-
 def test_frame_net_shapes(backbone):
     net = FrameNet(backbone, 6)
     features = net.features(torch.from_numpy(pictures(2, 3, width=96)))  # (B, P, H, W, 3)
