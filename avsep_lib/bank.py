@@ -17,9 +17,9 @@ import pandas as pd
 import soundfile
 import soxr
 
-from avsep_lib import files, performers, sampled, scores, sound_packages
+from avsep_lib import files, performers, sampled, scores, sound_packages, synthesis, tunes
 from avsep_lib.settings import INSTRUMENTS, MUSIC_21, StudyError
-from avsep_lib.voices import PERCUSSION, VOICES, Voice
+from avsep_lib.voices import VOICES, Voice
 
 RATE_HZ = 11_025
 SECONDS = 24.0  # of a performance
@@ -27,11 +27,17 @@ _HELD_OUT = "TimGM6mb"  # the font that only validates
 _PHRASES = "GCompris"
 _BORROWED = {"erhu": "violin", "guzheng": "ukulele", "banjo": "acoustic_guitar", "pipa": "acoustic_guitar"}
 """Whose real notes play an instrument that has none of its own."""
+_TUNES = 0.25  # share of the performances that play a tune
+_REEDS = (
+    ((21, 0, 1.0),), ((23, 0, 1.0),), ((21, 0, 1.0), (21, 0, 0.9)), ((21, 0, 1.0), (23, 0, 0.9)),
+    ((23, 0, 1.0), (21, 12, 0.4)), ((20, 0, 1.0), (21, 0, 0.8)),
+)  # fmt: skip
+"""Of an accordion, in fonts that are better than the one of the rendered videos."""
 
 
 @dataclass(frozen=True)
 class Performance:
-    """A place in the bank: who plays (``tone``: a font, ``notes`` or the phrases), what, and its number."""
+    """A place in the bank: ``tone`` (a font, real ``notes``, ``synthesis`` or the phrases), instrument and number."""
 
     tone: str
     instrument: str
@@ -58,8 +64,8 @@ def build(
     folder : str or Path
         Of the bank.
     per_tone : int
-        Performances of each instrument of MUSIC on each font; twice as many on real notes, half as many of the other
-        instruments of MUSIC-21, and a quarter on the font that only validates.
+        Performances of each instrument of MUSIC on each font and by synthesis; twice as many on real notes, half as
+        many of the other instruments of MUSIC-21, and a quarter on the font that only validates.
     workers : int
         Processes.
     progress : callable, optional
@@ -108,6 +114,8 @@ def plan(packages: pd.DataFrame, per_tone: int) -> list[Performance]:
     for name in MUSIC_21:
         if _BORROWED.get(name, name) in notes:
             planned += [Performance("notes", name, n) for n in range(_count(name, per_tone, "notes"))]
+    for name in synthesis.FAMILIES:
+        planned += [Performance("synthesis", name, n) for n in range(_count(name, per_tone, "synthesis"))]
     if (packages.kind == "phrases").any():
         planned += [Performance(_PHRASES, name, 0) for name in sound_packages.PHRASES]
     return planned
@@ -132,6 +140,12 @@ def read(folder: str | Path) -> pd.DataFrame:
     return pd.read_csv(path)
 
 
+@functools.lru_cache(maxsize=1)
+def _tune_book(path: str) -> list[np.ndarray]:
+    """Tunes, read once per process."""
+    return tunes.read(path)
+
+
 def _perform_to_file(one: Performance, folder: Path) -> None:
     sound = perform(one, folder)
     path = folder / one.file
@@ -147,20 +161,26 @@ def perform(one: Performance, folder: str | Path) -> np.ndarray:
         sound, rate = soundfile.read(folder / "phrases" / f"{one.instrument}.ogg", dtype="float32", always_2d=True)
         return soxr.resample(sound.mean(1), rate, RATE_HZ)
     rng = np.random.default_rng([zlib.crc32(one.file.encode()), 0])
-    score = score_of(one.instrument, rng)
+    score = score_of(one.instrument, _tune_book(str(folder / "tunes.npz")), rng)
     voice = voice_of(one.instrument, one.tone, rng)
     if one.tone == "notes":
         tone = functools.partial(sampled.tone, str(folder / "notes" / _BORROWED.get(one.instrument, one.instrument)))
+    elif one.tone == "synthesis":
+        tone = functools.partial(synthesis.tone, synthesis.drawn(one.instrument, rng))
     else:
         tone = functools.partial(performers.font_tone, str(folder / "fonts" / f"{one.tone}.sf2"))
     return _stored(performers.play(voice, score, SECONDS, RATE_HZ, rng, tone), rng)
 
 
-def score_of(instrument: str, rng: np.random.Generator) -> list[scores.Note]:
-    """A melody in the instrument's idiom, some quicker or slower, higher or lower than it, some with other rhythms."""
+def score_of(instrument: str, tune_book: list[np.ndarray], rng: np.random.Generator) -> list[scores.Note]:
+    """What one player plays: a melody in the instrument's idiom, or a free one, or a tune, quicker or slower."""
+    kind = rng.random()
+    if kind < _TUNES and tune_book and instrument in scores.RANGES:
+        tune = tune_book[rng.integers(len(tune_book))]
+        return tunes.as_score(tune, scores.RANGES[instrument], SECONDS, rng)
     tempo = float(np.exp(rng.uniform(-0.35, 0.45)))
-    score = scores.compose(instrument, SECONDS * tempo, rng)
-    shift = 0 if VOICES[instrument].tones[0][0][0] == PERCUSSION else int(rng.integers(-5, 6))
+    score = scores.compose(instrument, SECONDS * tempo, rng, freely=kind > 0.6)
+    shift = int(rng.integers(-5, 6)) if instrument in scores.RANGES else 0  # a drum kit has one place for each drum
     return [
         replace(note, start_s=note.start_s / tempo, end_s=note.end_s / tempo, pitch=note.pitch + shift)
         for note in score
@@ -176,8 +196,8 @@ def voice_of(instrument: str, tone: str, rng: np.random.Generator) -> Voice:
     """
     voice = VOICES[instrument]
     strength = rng.uniform(0.5, 1.2) if instrument == "erhu" else rng.uniform(0, 0.5)
-    tones = voice.tones
-    if rng.random() < 0.5 or tone == "notes":
+    tones = _REEDS if instrument == "accordion" else voice.tones
+    if rng.random() < 0.5 and instrument != "accordion":
         tones = tuple(layers[:1] for layers in tones)  # one plain tone
     low, high = voice.vibrato_cents
     return replace(
@@ -210,8 +230,4 @@ def _stored(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     soundfile.write(file, np.clip(sound, -0.99, 0.99), RATE_HZ, compression_level=level, **encoded)
     file.seek(0)
     decoded, _ = soundfile.read(file, dtype="float32")
-    return (
-        np.resize(decoded, len(sound))
-        if len(decoded) >= len(sound)
-        else np.pad(decoded, (0, len(sound) - len(decoded)))
-    )
+    return np.pad(decoded[: len(sound)], (0, max(len(sound) - len(decoded), 0)))

@@ -70,7 +70,8 @@ def tone(folder: str, notes: Sequence[Note], player: SimpleNamespace, end_s: flo
     notes : sequence of Note
         One that is longer than its recording dies away with it.
     player : SimpleNamespace
-        Its ``dynamics`` says how far loudness follows the score.
+        Its ``dynamics`` says how far loudness follows the score, its ``layers`` how many reeds or strings sound
+        together and ``detune_cents`` how far apart.
     end_s : float
         Length in seconds.
 
@@ -84,19 +85,24 @@ def tone(folder: str, notes: Sequence[Note], player: SimpleNamespace, end_s: flo
     sound = np.zeros(int((end_s + 1) * RATE_HZ), np.float32)
     for number, note in enumerate(notes):
         near = np.argsort(np.abs(pitches - note.pitch), kind="stable")
+        start = int(note.start_s * RATE_HZ)
         # Neighbours in turn: no player repeats a note exactly.
         pitch, source = recorded[near[number % 2] if len(near) > 1 and _close(pitches, near, note.pitch) else near[0]]
-        step = 2 ** ((note.pitch - pitch) / 12)
-        length = min(int((note.end_s - note.start_s + _RELEASE_S) * RATE_HZ), int((len(source) - 1) / step))
-        start = int(note.start_s * RATE_HZ)
-        length = min(length, len(sound) - start)
-        if length <= 0:
-            continue
-        played = np.interp(np.arange(length) * step, np.arange(len(source)), source).astype(np.float32)
-        fade = min(int(_RELEASE_S * RATE_HZ), length)
-        played[length - fade :] *= np.linspace(1, 0, fade, dtype=np.float32) ** 2
-        sound[start : start + length] += played * 10 ** (player.dynamics * (note.loudness - 0.7))
+        for layer in range(min(len(player.layers), 2)):
+            cents = player.detune_cents * (layer % 2 - 0.5) * (len(player.layers) > 1)
+            played = _at_pitch(source, note, pitch - cents / 100)[: max(len(sound) - start, 0)]
+            sound[start : start + len(played)] += played * 10 ** (player.dynamics * (note.loudness - 0.7))
     return sound[: int(end_s * RATE_HZ)], RATE_HZ
+
+
+def _at_pitch(source: np.ndarray, note: Note, pitch: float) -> np.ndarray:
+    """A recording of ``pitch`` as the note wants it, float32 (L,); silent from where it ends."""
+    step = 2 ** ((note.pitch - pitch) / 12)
+    length = min(int((note.end_s - note.start_s + _RELEASE_S) * RATE_HZ), int((len(source) - 1) / step))
+    played = np.interp(np.arange(length) * step, np.arange(len(source)), source).astype(np.float32)
+    fade = min(int(_RELEASE_S * RATE_HZ), length)
+    played[length - fade :] *= np.linspace(1, 0, fade, dtype=np.float32) ** 2
+    return played
 
 
 def _close(pitches: np.ndarray, near: np.ndarray, pitch: int) -> bool:

@@ -203,6 +203,17 @@ _IDIOMS = {
 }
 
 
+def _freed(idiom: _Idiom, whole: tuple[int, int], rng: np.random.Generator) -> _Idiom:
+    """An idiom somewhere else in the instrument's range, with any rhythms, scales and leaps."""
+    span = int(rng.integers(14, 27))
+    low = int(rng.integers(whole[0] - 5, max(whole[1] - span, whole[0] - 4)))
+    return replace(
+        idiom, register=(low, low + span), tempo_bpm=(50, 160), rhythms=SLOW + WALKING + LIVELY + RAPID,
+        scales=tuple(SCALES), leaps=float(rng.uniform(0.05, 0.6)), gate=(min(idiom.gate[0], 0.7), 1.0),
+        texture=idiom.texture if rng.random() < 0.5 else _single_line,
+    )  # fmt: skip
+
+
 def _melody(idiom: _Idiom, low: int, high: int, n_bars: int, size: int, rng: np.random.Generator) -> list[_Bar]:
     """Phrases of four bars: motifs in a form, each time on a tone of the bar's chord."""
     motifs = {}
@@ -243,7 +254,16 @@ def _without_long_rests(notes: list[Note], duration_s: float) -> list[Note]:
     return filled
 
 
-def compose(instrument: str, duration_s: float, rng: np.random.Generator) -> list[Note]:
+RANGES = {
+    "accordion": (48, 90), "acoustic_guitar": (40, 80), "bagpipe": (62, 84), "banjo": (48, 82), "bassoon": (34, 72),
+    "cello": (36, 79), "clarinet": (50, 91), "electric_bass": (28, 60), "erhu": (60, 93), "flute": (59, 96),
+    "guzheng": (38, 88), "piano": (36, 96), "pipa": (45, 90), "saxophone": (44, 86), "trumpet": (52, 86),
+    "tuba": (26, 64), "ukulele": (57, 84), "violin": (55, 98), "xylophone": (45, 100),
+}  # fmt: skip
+"""What is played on each instrument of MUSIC-21 that has pitches, as MIDI numbers."""
+
+
+def compose(instrument: str, duration_s: float, rng: np.random.Generator, freely: bool = False) -> list[Note]:
     """Write a melody in the idiom of an instrument.
 
     A key, a mode and a tempo are drawn, then motifs that repeat and move in phrases of four bars over a chord
@@ -257,6 +277,8 @@ def compose(instrument: str, duration_s: float, rng: np.random.Generator) -> lis
         Length of the score in seconds.
     rng : numpy.random.Generator
         Where every choice is drawn from.
+    freely : bool
+        Leave the idiom: any part of the instrument's range, any rhythm, tempo and scale.
 
     Returns
     -------
@@ -278,6 +300,8 @@ def compose(instrument: str, duration_s: float, rng: np.random.Generator) -> lis
     if instrument not in _IDIOMS:
         raise StudyError(f"instrument {instrument!r} is unknown; choose one of {', '.join(_IDIOMS)}")
     idiom = _IDIOMS[instrument]
+    if freely and instrument in RANGES:
+        idiom = _freed(idiom, RANGES[instrument], rng)
     scale = SCALES[idiom.scales[rng.integers(len(idiom.scales))]]
     tonic = int(rng.integers(12))
     pitches = np.array([tonic + 12 * octave + step for octave in range(10) for step in scale])

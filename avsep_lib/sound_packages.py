@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 import pretty_midi
 
-from avsep_lib import files
+from avsep_lib import files, tunes
 from avsep_lib.settings import StudyError
 
 
@@ -26,8 +26,8 @@ from avsep_lib.settings import StudyError
 class Package:
     """One package: where it is, under which licence its sounds stand, and what is taken from it.
 
-    ``kind`` is ``font``, ``notes`` (single recorded notes of one instrument) or ``phrases`` (short recordings of many).
-    ``target`` names what it becomes: the font, the notes' instrument, or the phrases.
+    ``kind`` is ``font``, ``notes`` (single recorded notes of one instrument), ``tunes`` (scores) or ``phrases`` (short
+    recordings of many). ``target`` names what it becomes: the font, the notes' instrument, the tunes, the phrases.
     """
 
     name: str
@@ -51,6 +51,7 @@ PACKAGES = (
         Package(f"tonejs-instrument-{name}-mp3", "npm", "notes", instrument, "CC-BY-3.0")
         for instrument, name in _NOTES.items()
     ),
+    Package("music21", "PyPI", "tunes", "tunes", "BSD-3-Clause; the tunes are older than any copyright"),
     Package("gcompris-qt-data", "Debian", "phrases", "GCompris", "GPL-3+"),
 )
 """What the bank is made of."""
@@ -68,7 +69,8 @@ def fetch(folder: str | Path, progress: Callable[[str, int, int], None] | None =
     Parameters
     ----------
     folder : str or Path
-        Gets ``fonts/<name>.sf2``, ``notes/<instrument>/*.mp3``, ``phrases/<instrument>.ogg`` and ``licences.csv``.
+        Gets ``fonts/<name>.sf2``, ``notes/<instrument>/*.mp3``, ``phrases/<instrument>.ogg``, ``tunes.npz`` and
+        ``licences.csv``.
     progress : callable, optional
         Called with a label, what is done and how much there is.
 
@@ -101,10 +103,15 @@ def _fetched(package: Package, folder: Path) -> str:
         "font": folder / "fonts" / f"{package.target}.sf2",
         "notes": folder / "notes" / package.target,
         "phrases": folder / "phrases",
+        "tunes": folder / "tunes.npz",
     }[package.kind]
     if place.exists():
         return "there"
     try:
+        if package.kind == "tunes":
+            place.parent.mkdir(parents=True, exist_ok=True)
+            tunes.collect(place)
+            return "there"
         with tempfile.TemporaryDirectory(prefix="avsep-") as temporary:
             _TAKE[package.kind](_unpacked(package, Path(temporary)), place)
     except (OSError, subprocess.SubprocessError, tarfile.TarError, StudyError) as error:

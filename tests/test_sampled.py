@@ -10,7 +10,7 @@ from avsep_lib import sampled
 from avsep_lib.scores import Note
 from avsep_lib.settings import StudyError
 
-PLAYER = SimpleNamespace(dynamics=1.0)
+PLAYER = SimpleNamespace(dynamics=1.0, layers=(0,), detune_cents=0.0)
 
 
 @pytest.fixture(scope="module")

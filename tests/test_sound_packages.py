@@ -8,7 +8,7 @@ import zlib
 import pandas as pd
 import pytest
 
-from avsep_lib import sound_packages
+from avsep_lib import sound_packages, tunes
 from avsep_lib.settings import MUSIC_21, StudyError
 
 
@@ -78,12 +78,19 @@ class Registries:
                 (cwd / "x" / "font.sf2").write_bytes((cwd / "x.deb").read_bytes())
 
 
+@pytest.fixture(autouse=True)
+def collected(monkeypatch):
+    """Stands in for the reading of the tunes, which takes a minute."""
+    monkeypatch.setattr(tunes, "collect", lambda path: path.write_bytes(b"tunes"))
+
+
 def test_every_package_finds_its_place(tmp_path, monkeypatch):
     monkeypatch.setattr(subprocess, "run", Registries())
     table = sound_packages.fetch(tmp_path).set_index("name")
     assert (tmp_path / "fonts" / "FluidR3.sf2").read_bytes() == b"fluid-soundfont-gm"  # the larger of the two files
     assert (tmp_path / "fonts" / "TimGM6mb.sf2").stat().st_size > 1e6
     assert (tmp_path / "notes" / "cello" / "C4.mp3").read_bytes() == b"a note"
+    assert (tmp_path / "tunes.npz").read_bytes() == b"tunes"
     assert (tmp_path / "phrases" / "acoustic_guitar.ogg").read_bytes() == b"guitar"
     assert table.state["csound-soundfont"].startswith("missing: apt-get download csound-soundfont failed: E: no such")
     assert (table.state.drop("csound-soundfont") == "there").all()
