@@ -18,6 +18,19 @@ smoke: .venv/installed
 server: .venv/installed
 	$(BIN)/avsep study --preset server
 
+# The separator that comes with the project, made anew: a bank of free sounds (needs apt-get, npm and a network), and the
+# ear that learns on it.
+bank: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bank]'
+	$(BIN)/avsep bank
+
+ear: .venv/installed
+	$(BIN)/avsep train-ear
+
+# That separator, scored on a folder of real clips: make real REAL=DIR
+real: .venv/installed
+	$(BIN)/avsep score-real "$(REAL)"
+
 lab: .venv/installed
 	$(BIN)/jupyter lab notebooks
 
@@ -37,4 +50,4 @@ html: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
-.PHONY: study thesis smoke server lab test lint html
+.PHONY: study thesis smoke server bank ear real lab test lint html

@@ -140,6 +140,25 @@ def read(folder: str | Path) -> pd.DataFrame:
     return pd.read_csv(path)
 
 
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Performances and minutes of each split and tone of a bank's table."""
+    groups = table.groupby(["split", "tone"])
+    return pd.DataFrame(
+        {
+            "instruments": groups.instrument.nunique(),
+            "performances": groups.size(),
+            "minutes": (groups.seconds.sum() / 60).round().astype(int),
+        }
+    )
+
+
+def missing(folder: str | Path) -> dict[str, str]:
+    """Packages that a bank was built without, and why."""
+    listed = pd.read_csv(Path(folder) / "licences.csv")
+    listed = listed[listed.state != "there"]
+    return dict(zip(listed.name, listed.state, strict=True))
+
+
 @functools.lru_cache(maxsize=1)
 def _tune_book(path: str) -> list[np.ndarray]:
     """Tunes, read once per process."""

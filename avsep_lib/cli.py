@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from avsep_lib import __version__
-from avsep_lib.settings import PRESETS, StudyError, from_parameters, parse_assignments
+from avsep_lib.settings import PRESETS, PROJECT_ROOT, StudyError, from_parameters, parse_assignments
+
+
+_STUDIES = tuple(name for name, preset in PRESETS.items() if preset.get("dataset") != "bank")
+_BANK = PROJECT_ROOT / "data" / "bank"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,6 +69,39 @@ def _separate(options: argparse.Namespace) -> None:
         print(path)
 
 
+def _score_real(options: argparse.Namespace) -> None:
+    import hashlib
+
+    from avsep_lib import pretrained, real, real_report, runs
+
+    weights = options.weights or pretrained.WEIGHTS
+    separator = pretrained.load(weights)
+    scores = real.score(separator, options.folder, progress=runs.Progress())
+    named = real.frame_accuracy(separator, options.folder)
+    print(real_report.told(scores, named))
+    made_by = {"weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(), **runs.made_with()}
+    for path in real_report.save(scores, named, options.out, made_by):
+        print(path)
+
+
+def _bank(options: argparse.Namespace) -> None:
+    from avsep_lib import bank, runs
+
+    table = bank.build(options.folder, options.per_tone, options.workers, runs.Progress())
+    for name, why in bank.missing(options.folder).items():
+        print(f"{name}: {why}")
+    print(bank.summary(table).to_string())
+    print(options.folder / "licences.csv")
+
+
+def _train_ear(options: argparse.Namespace) -> None:
+    from avsep_lib import ear_training, runs
+
+    options.dataset = None
+    run = runs.begin("ear", from_parameters("ear", **_changed(options)))
+    print(ear_training.train_to_file(run, options.bank))
+
+
 def _import_sound_of_pixels(options: argparse.Namespace) -> None:
     from avsep_lib import released
 
@@ -78,14 +115,15 @@ def _changed(options: argparse.Namespace) -> dict[str, object]:
     if options.dataset:
         path = Path(options.dataset).expanduser()
         changed["dataset"] = str(path.resolve()) if path.exists() else options.dataset
-    if options.out:
-        changed["out"] = str(options.out.expanduser().resolve())
+    for name in ("real", "out"):
+        if getattr(options, name, None):
+            changed[name] = str(getattr(options, name).expanduser().resolve())
     return changed
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     """What names the settings of a study."""
-    parser.add_argument("--preset", choices=tuple(PRESETS), default="laptop", help="size of the run (laptop)")
+    parser.add_argument("--preset", choices=_STUDIES, default="laptop", help="size of the run (laptop)")
     parser.add_argument("--dataset", help="rendered, an index.csv, or Sound-of-Pixels lists (rendered)")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change single settings")
     parser.add_argument("--out", type=Path, help="folder for results, figures and checkpoints (the project)")
@@ -99,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     study = commands.add_parser("study", help="run the notebooks in order and write tables, figures and pages")
     _add_settings(study)
     study.add_argument("--only", nargs="+", default=[], metavar="NN", help="numbers of the notebooks to run")
+    study.add_argument("--real", type=Path, metavar="DIR", help="real clips that notebook 04 scores too (none)")
     study.set_defaults(command=_study)
 
     compare = commands.add_parser("compare", help="train what notebook 04 compares with, each for the time ours took")
@@ -119,6 +158,24 @@ def _parser() -> argparse.ArgumentParser:
     separate.add_argument("--checkpoint", type=Path, help="separator.pt of a study (the weights of the project)")
     separate.add_argument("--out", type=Path, help="folder for what comes out (out/ and the video's name)")
     separate.set_defaults(command=_separate)
+
+    bank = commands.add_parser("bank", help="fetch free sounds and have every instrument played on them")
+    bank.add_argument("--folder", type=Path, default=_BANK, metavar="DIR", help="where to (data/bank)")
+    bank.add_argument("--per-tone", type=int, default=40, metavar="N", help="performances of each on each font (40)")
+    bank.add_argument("--workers", type=int, default=2, metavar="N", help="processes (2)")
+    bank.set_defaults(command=_bank)
+
+    ear = commands.add_parser("train-ear", help="train the ear of the project's separator on the sound bank")
+    ear.add_argument("--bank", type=Path, default=_BANK, metavar="DIR", help="what `avsep bank` made (data/bank)")
+    ear.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change settings of the preset ear")
+    ear.add_argument("--out", type=Path, help="folder for results and checkpoints (the project)")
+    ear.set_defaults(command=_train_ear)
+
+    real = commands.add_parser("score-real", help="score the weights of the project on a folder of real clips")
+    real.add_argument("folder", type=Path, metavar="DIR", help="laid out as docs/real_clips.md says")
+    real.add_argument("--weights", type=Path, metavar="PATH", help="ear.safetensors (the weights of the project)")
+    real.add_argument("--out", type=Path, default=PROJECT_ROOT / "results" / "real", help="folder (results/real)")
+    real.set_defaults(command=_score_real)
 
     weights = commands.add_parser("import-sound-of-pixels", help="make a checkpoint of the released weights")
     weights.add_argument("folder", type=Path, metavar="DIR", help="holds {sound,frame,synthesizer}_best.pth")

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
 
-from avsep_lib import bank, parallel, recording, spectra, training
+from avsep_lib import bank, parallel, pretrained, recording, spectra, training
 from avsep_lib.ear import Ear
 from avsep_lib.mixtures import COLOUR_POINTS, Draws
 from avsep_lib.runs import Run
@@ -218,3 +218,11 @@ def train(run: Run, folder: str | Path) -> Ear:
     held_out = BankMixtures(table[table.split == "validation"], folder, settings, augmented=False)
     training.fit(EarTask(ear), batches, DataLoader(held_out, settings.batch_size), run, settings.epochs, "ear")
     return ear.eval()
+
+
+def train_to_file(run: Run, folder: str | Path) -> Path:
+    """:func:`train`, and the weights as one file that ``pretrained.load`` reads, which is given back."""
+    path = run.checkpoint(pretrained.WEIGHTS.name)
+    pretrained.save(train(run, folder), path)
+    run.finish(weights=path)
+    return path

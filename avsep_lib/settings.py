@@ -48,6 +48,7 @@ class Settings:
     nodes: int = 1  # hosts that train together
     out: str = ""  # folder for results, figures and checkpoints; empty is the project
     data_root: str = ""  # folder for rendered videos and cached features; empty is data/ in the project
+    real: str = ""  # folder of real clips that notebook 04 scores as well, as in docs/real_clips.md; empty is none
 
     # Sound and pictures
     sample_rate_hz: int = 11_025
@@ -172,6 +173,13 @@ PRESETS: dict[str, dict[str, object]] = {
     "server": {
         "workers": 8, "audio_time_stride": 2, "mask": "ratio", "loss": "magnitude", "competing": True,
         "different_instruments": True, "colour_db": 5.0, "optimizer": "adamw", "weight_decay": 1.0e-2,
+    },
+    # The ear whose weights come with the project, on the sound bank: an hour or two on two cores.
+    "ear": {
+        "dataset": "bank", "instruments": MUSIC_21, "channels": 16, "audio_base_channels": 32, "audio_time_stride": 2,
+        "mask": "ratio", "loss": "magnitude", "competing": True, "different_instruments": True, "colour_db": 4.0,
+        "epochs": 24, "mixtures_per_epoch": 2400, "batch_size": 16, "optimizer": "adamw", "learning_rate": 2.0e-3,
+        "weight_decay": 1.0e-2, "validation_mixtures": 192, "save_every_steps": 50, "rivals": "none",
     },
     # The Sound of Pixels as published, on a GPU.
     "published": {"workers": 8, "backbone": "resnet18", "names_first": False, "soft_masks": False, "rivals": "none"},

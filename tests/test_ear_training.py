@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-from avsep_lib import ear_training
+from avsep_lib import ear_training, pretrained
 from avsep_lib.ear import Ear
 from avsep_lib.ear_training import BankMixtures, ear_loss
-from avsep_lib.runs import begin
-from avsep_lib.settings import from_parameters
+from avsep_lib.runs import begin, read_state
+from avsep_lib.settings import from_parameters, to_dict
 
 NAMES = ("cello", "drum", "flute", "violin")
 
@@ -130,7 +130,7 @@ def test_masks_of_a_closed_question_share_out_the_mixture(settings, mixtures):
 
 def test_a_training_can_be_interrupted(settings, folder, monkeypatch):
     whole = ear_training.train(begin("ear", settings), folder)
-    other = from_parameters(**{**ear_training.training.to_dict(settings), "out": settings.out + "2"})
+    other = from_parameters(**{**to_dict(settings), "out": settings.out + "2"})
     stopped = begin("ear", other)
 
     def stop(*arguments):
@@ -150,3 +150,14 @@ def test_a_training_can_be_interrupted(settings, folder, monkeypatch):
         torch.testing.assert_close(one, other_one, msg=name)
     history = pd.read_csv(begin("ear", settings).folder / "history.csv")
     assert list(history.epoch) == [1, 2] and history.si_sdr_validation.notna().all()
+
+
+def test_the_weights_are_written_for_anyone_to_load(settings, folder):
+    run = begin("ear", from_parameters(**{**to_dict(settings), "epochs": 1, "out": settings.out + "3"}))
+    path = ear_training.train_to_file(run, folder)
+    loaded = pretrained.load(path)
+    assert loaded.instruments == list(NAMES)
+    assert read_state(run.folder)["finished"]
+    again = ear_training.train(run, folder)
+    for (name, one), other in zip(again.state_dict().items(), loaded.ear.state_dict().values(), strict=True):
+        torch.testing.assert_close(one, other, msg=name, rtol=1e-3, atol=1e-4)  # half precision
