@@ -9,7 +9,6 @@ from pathlib import Path
 from avsep_lib import __version__
 from avsep_lib.settings import PRESETS, PROJECT_ROOT, StudyError, from_parameters, parse_assignments
 
-
 _STUDIES = tuple(name for name, preset in PRESETS.items() if preset.get("dataset") != "bank")
 _BANK = PROJECT_ROOT / "data" / "bank"
 
@@ -97,9 +96,17 @@ def _bank(options: argparse.Namespace) -> None:
 def _train_ear(options: argparse.Namespace) -> None:
     from avsep_lib import ear_training, runs
 
-    options.dataset = None
     run = runs.begin("ear", from_parameters("ear", **_changed(options)))
     print(ear_training.train_to_file(run, options.bank))
+
+
+def _ablate_ear(options: argparse.Namespace) -> None:
+    from avsep_lib import ear_ablation
+
+    settings = from_parameters("ear", **{**ear_ablation.SMALL, **_changed(options)})
+    table, path = ear_ablation.ablate(settings, options.bank, options.clips)
+    print(table.round(2).to_string())
+    print(path)
 
 
 def _import_sound_of_pixels(options: argparse.Namespace) -> None:
@@ -112,7 +119,7 @@ def _import_sound_of_pixels(options: argparse.Namespace) -> None:
 def _changed(options: argparse.Namespace) -> dict[str, object]:
     """Settings given on the command line, beside the preset."""
     changed: dict[str, object] = parse_assignments(options.set)
-    if options.dataset:
+    if getattr(options, "dataset", None):
         path = Path(options.dataset).expanduser()
         changed["dataset"] = str(path.resolve()) if path.exists() else options.dataset
     for name in ("real", "out"):
@@ -166,10 +173,16 @@ def _parser() -> argparse.ArgumentParser:
     bank.set_defaults(command=_bank)
 
     ear = commands.add_parser("train-ear", help="train the ear of the project's separator on the sound bank")
-    ear.add_argument("--bank", type=Path, default=_BANK, metavar="DIR", help="what `avsep bank` made (data/bank)")
-    ear.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change settings of the preset ear")
-    ear.add_argument("--out", type=Path, help="folder for results and checkpoints (the project)")
     ear.set_defaults(command=_train_ear)
+    ablation = commands.add_parser("ablate-ear", help="train small ears that lack a part of the bank, and compare them")
+    ablation.add_argument(
+        "--real", type=Path, dest="clips", metavar="DIR", help="real clips whose pairs are scored too (none)"
+    )
+    ablation.set_defaults(command=_ablate_ear)
+    for training in (ear, ablation):
+        training.add_argument("--bank", type=Path, default=_BANK, metavar="DIR", help="of `avsep bank` (data/bank)")
+        training.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change settings of the ear")
+        training.add_argument("--out", type=Path, help="folder for results and checkpoints (the project)")
 
     real = commands.add_parser("score-real", help="score the weights of the project on a folder of real clips")
     real.add_argument("folder", type=Path, metavar="DIR", help="laid out as docs/real_clips.md says")

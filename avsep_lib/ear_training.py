@@ -4,6 +4,8 @@ A training mixture is a function of the seed and its number alone, so a training
 had not been. Used by ``avsep train-ear`` and ``benchmarks``.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import lightning as L
@@ -21,15 +23,47 @@ from avsep_lib.mixtures import COLOUR_POINTS, Draws
 from avsep_lib.runs import Run
 from avsep_lib.settings import INSTRUMENTS, Settings
 
-_SOURCES = {1: 0.06, 2: 0.58, 3: 0.24, 4: 0.12}  # how often so many play together
-_OPEN = 0.2  # of the batches: others play too, or somebody who is asked for does not
-_WRONG = 0.12  # of the other mixtures: one source is asked for by a wrong name
 _NOTES = 0.4  # of the sources play real notes, where the bank has them
-_RARE = 0.3  # how often an instrument of MUSIC-21 plays for each time that one of MUSIC does
-_SPEED = 0.2  # standard range of the logarithm of a source's speed, three and a half semitones
-_GAIN_DB = 4.0  # standard deviation
 _CEILING = 1e-2  # of a source's energy: an error below that, 20 dB, earns next to nothing
 _SNR_WEIGHT = 0.03  # of a decibel, beside the magnitude loss
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How mixtures differ from plain pairs whose classes are known.
+
+    Attributes
+    ----------
+    recorded : float
+        Strength of ``recording.recorded``: rooms, phones, hum, clipping.
+    speed : float
+        Largest logarithm of a source's speed; 0.2 is three and a half semitones.
+    gain_db : float
+        Standard deviation.
+    coloured : bool
+        A random equaliser for each source, of ``colour_db``.
+    sources : sequence of float
+        How often one, two, three and four play together.
+    opened : float
+        Share of the batches in which others play too, or somebody who is asked for does not.
+    wrong : float
+        Share of the other mixtures in which one source is asked for by a wrong name.
+    rare : float
+        How often an instrument of MUSIC-21 plays for each time that one of MUSIC does.
+    """
+
+    recorded: float = 1.0
+    speed: float = 0.2
+    gain_db: float = 4.0
+    coloured: bool = True
+    sources: tuple[float, float, float, float] = (0.06, 0.58, 0.24, 0.12)
+    opened: float = 0.2
+    wrong: float = 0.12
+    rare: float = 0.3
+
+
+PLAIN = Augmentation(0.0, 0.0, 2.0, False, (0.0, 1.0, 0.0, 0.0), 0.0, 0.0, 1.0)
+"""As validation mixes: pairs of two different instruments, as they are."""
 
 
 class BankMixtures(Dataset):
@@ -47,18 +81,19 @@ class BankMixtures(Dataset):
         The bank.
     settings : Settings
         Its ``instruments`` give the classes their order.
-    augmented : bool
-        False leaves recordings, questions and number of sources (two) plain, for validation.
+    augmentation : Augmentation
     """
 
-    def __init__(self, table: pd.DataFrame, folder: str | Path, settings: Settings, augmented: bool = True):
-        self.settings, self.augmented, folder = settings, augmented, Path(folder)
+    def __init__(
+        self, table: pd.DataFrame, folder: str | Path, settings: Settings, augmentation: Augmentation = Augmentation()
+    ):
+        self.settings, self.augmentation, folder = settings, augmentation, Path(folder)
         self.files = {
             name: {tone: [folder / file for file in part.file] for tone, part in rows.groupby("tone")}
             for name, rows in table[table.instrument.isin(settings.instruments)].groupby("instrument")
         }
         self.names = [name for name in settings.instruments if name in self.files]
-        weights = np.array([1.0 if name in INSTRUMENTS or not augmented else _RARE for name in self.names])
+        weights = np.array([1.0 if name in INSTRUMENTS else augmentation.rare for name in self.names])
         self.weights = weights / weights.sum()
 
     def __len__(self) -> int:
@@ -68,12 +103,12 @@ class BankMixtures(Dataset):
         """Mixture ``number``; those of one batch have the same number of sources and kind of question."""
         settings = self.settings
         n_sources, closed = self._batch_kind(number // settings.batch_size)
-        rng = np.random.default_rng([settings.seed, int(self.augmented), number])
+        rng = np.random.default_rng([settings.seed, int(self.augmentation != PLAIN), number])
         playing = rng.choice(len(self.names), n_sources, replace=False, p=self.weights)
         sounds = np.stack([self._source(self.names[one], rng) for one in playing])
         classes = [settings.instruments.index(self.names[one]) for one in playing]
         asked, owners = self._question(classes, closed, rng)
-        colour_db = rng.normal(0, settings.colour_db * self.augmented, (n_sources, COLOUR_POINTS))
+        colour_db = rng.normal(0, settings.colour_db * self.augmentation.coloured, (n_sources, COLOUR_POINTS))
         return {
             "sources": torch.from_numpy(sounds),
             "queries": F.one_hot(torch.tensor(asked), len(settings.instruments)).float(),
@@ -84,25 +119,23 @@ class BankMixtures(Dataset):
 
     def _batch_kind(self, batch: int) -> tuple[int, bool]:
         """How many play in a batch of training, and whether all of them are asked for."""
-        if not self.augmented:
-            return 2, True
         rng = np.random.default_rng([self.settings.seed, 2, batch])
-        n_sources = int(rng.choice(list(_SOURCES), p=list(_SOURCES.values())))
-        return n_sources, bool(n_sources > 1 and rng.random() > _OPEN)
+        n_sources = int(rng.choice([1, 2, 3, 4], p=self.augmentation.sources))
+        return n_sources, bool(n_sources > 1 and rng.random() > self.augmentation.opened)
 
     def _source(self, name: str, rng: np.random.Generator) -> np.ndarray:
         """A clip of one player, float32 (L,)."""
-        settings, tones = self.settings, self.files[name]
+        settings, changed, tones = self.settings, self.augmentation, self.files[name]
         others = [tone for tone in tones if tone != "notes"]
         tone = (
             "notes" if "notes" in tones and (not others or rng.random() < _NOTES) else others[rng.integers(len(others))]
         )
         stored = np.load(tones[tone][rng.integers(len(tones[tone]))], mmap_mode="r")
-        speed = float(np.exp(rng.uniform(-_SPEED, _SPEED))) if self.augmented else 1.0
+        speed = float(np.exp(rng.uniform(-changed.speed, changed.speed))) if changed.speed else 1.0
         last = max(len(stored) - settings.clip_samples * speed - 2, 0)
         sound = recording.read_at_speed(stored, rng.uniform(0, last), settings.clip_samples, speed)
-        sound = recording.recorded(sound, settings.sample_rate_hz, float(self.augmented), rng)
-        gain_db = np.clip(rng.normal(0, _GAIN_DB * (1.0 if self.augmented else 0.5)), -12, 12)
+        sound = recording.recorded(sound, settings.sample_rate_hz, changed.recorded, rng)
+        gain_db = np.clip(rng.normal(0, changed.gain_db), -12, 12)
         return sound * np.float32(10 ** (gain_db / 20))
 
     def _question(self, classes: list[int], closed: bool, rng: np.random.Generator) -> tuple[list[int], np.ndarray]:
@@ -111,7 +144,7 @@ class BankMixtures(Dataset):
         owners = np.eye(len(classes) + 1, len(classes), dtype=np.float32)
         if closed:
             asked = list(classes)
-            if self.augmented and strangers and rng.random() < _WRONG:
+            if self.augmentation.wrong and strangers and rng.random() < self.augmentation.wrong:
                 asked[rng.integers(len(asked))] = strangers[rng.integers(len(strangers))]
             return asked, owners
         # As many questions as sources, each of them for somebody who plays or for a stranger.
@@ -194,7 +227,13 @@ def ear_loss(masks: Tensor, mixture: Tensor, wanted: Tensor) -> Tensor:
     return absolute - _SNR_WEIGHT * (ratio_db * sounding).sum() / sounding.sum().clamp_min(1)
 
 
-def train(run: Run, folder: str | Path) -> Ear:
+def train(
+    run: Run,
+    folder: str | Path,
+    augmentation: Augmentation = Augmentation(),
+    tones: Sequence[str] = (),
+    label: str = "ear",
+) -> Ear:
     """Train an ear on a bank; goes on where it was interrupted, and keeps the weights that validate best.
 
     Parameters
@@ -203,6 +242,12 @@ def train(run: Run, folder: str | Path) -> Ear:
         With settings of the preset ``ear``.
     folder : str or Path
         A bank that ``bank.build`` made.
+    augmentation : Augmentation
+        Of the training; validation is plain.
+    tones : sequence of str
+        Train on these only, such as ``FluidR3``, ``notes`` or ``synthesis``; by default on all.
+    label : str
+        Of its checkpoints.
 
     Returns
     -------
@@ -214,9 +259,10 @@ def train(run: Run, folder: str | Path) -> Ear:
     ear = Ear(settings, settings.instruments)
     draws = Draws(settings.mixtures_per_epoch, settings.batch_size)
     options = {"num_workers": settings.workers, "persistent_workers": settings.workers > 0}
-    batches = DataLoader(BankMixtures(table[table.split == "train"], folder, settings), batch_sampler=draws, **options)
-    held_out = BankMixtures(table[table.split == "validation"], folder, settings, augmented=False)
-    training.fit(EarTask(ear), batches, DataLoader(held_out, settings.batch_size), run, settings.epochs, "ear")
+    heard = table[(table.split == "train") & (table.tone.isin(tones) if tones else True)]
+    batches = DataLoader(BankMixtures(heard, folder, settings, augmentation), batch_sampler=draws, **options)
+    held_out = BankMixtures(table[table.split == "validation"], folder, settings, PLAIN)
+    training.fit(EarTask(ear), batches, DataLoader(held_out, settings.batch_size), run, settings.epochs, label)
     return ear.eval()
 
 

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -47,6 +49,22 @@ def tiny(tmp_path_factory):
 def index(tiny):
     """The index of the tiny data set, rendered."""
     return clips.read_index(rendered.render(tiny), instruments=tiny.instruments)
+
+
+@pytest.fixture(scope="session")
+def bank_of_sines(tmp_path_factory):
+    """A sound bank of four instruments, each of which plays one pitch."""
+    folder = tmp_path_factory.mktemp("bank")
+    rows = []
+    for place, name in enumerate(("cello", "drum", "flute", "violin")):
+        for tone, split in (("FluidR3", "train"), ("notes", "train"), ("TimGM6mb", "validation")):
+            wave = np.sin(2 * np.pi * 200 * 1.7**place * np.arange(40_000) / 11_025)
+            file = f"{tone}_{name}.npy"
+            np.save(folder / file, np.round(8000 * wave).astype(np.int16))
+            rows.append((tone, name, 0, split, file, 3.6))
+    table = pd.DataFrame(rows, columns=["tone", "instrument", "number", "split", "file", "seconds"])
+    table.to_csv(folder / "bank.csv", index=False)
+    return folder
 
 
 @pytest.fixture(scope="session")

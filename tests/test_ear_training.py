@@ -1,6 +1,5 @@
 """Training the ear: what it is asked, what it should answer, and that a training can be repeated and resumed."""
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -25,19 +24,8 @@ def settings(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A bank of sines, one pitch for each instrument."""
-    folder = tmp_path_factory.mktemp("bank")
-    rows = []
-    for place, name in enumerate(NAMES):
-        for tone, split in (("FluidR3", "train"), ("notes", "train"), ("TimGM6mb", "validation")):
-            wave = np.sin(2 * np.pi * 200 * 1.7**place * np.arange(40_000) / 11_025)
-            file = f"{tone}_{name}.npy"
-            np.save(folder / file, np.round(8000 * wave).astype(np.int16))
-            rows.append((tone, name, 0, split, file, 3.6))
-    table = pd.DataFrame(rows, columns=["tone", "instrument", "number", "split", "file", "seconds"])
-    table.to_csv(folder / "bank.csv", index=False)
-    return folder
+def folder(bank_of_sines):
+    return bank_of_sines
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +70,7 @@ def test_every_source_has_one_owner_and_a_stranger_gets_nothing(mixtures):
 
 def test_validation_is_plain_pairs(settings, folder):
     table = pd.read_csv(folder / "bank.csv")
-    held_out = BankMixtures(table[table.split == "validation"], folder, settings, augmented=False)
+    held_out = BankMixtures(table[table.split == "validation"], folder, settings, ear_training.PLAIN)
     assert len(held_out) == 4
     for number in range(4):
         item = held_out[number]
