@@ -18,7 +18,18 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from scipy.optimize import isotonic_regression
 
-from avsep_lib.plots import INK, SPLITS, WIDTH, Picture, canvas, grey, method_look, mixed, readable
+from avsep_lib.plots import (
+    INK,
+    SPLITS,
+    WIDTH,
+    Picture,
+    canvas,
+    grey,
+    instrument_colour,
+    method_look,
+    mixed,
+    readable,
+)
 from avsep_lib.settings import StudyError
 from avsep_lib.tables import with_pair
 
@@ -336,6 +347,104 @@ def score_boxes(
     ax.tick_params(axis="y", length=0)
     keys = [Patch(**method_look(method), label=readable(method)) for method in methods]
     figure.legend(handles=keys, loc="outside upper left", ncols=min(len(keys), 4))
+    return figure
+
+
+def against(table: pd.DataFrame, way: str, other: str, other_label: str = "") -> Figure:
+    """One way against another, a numbered point for each mixture; above the diagonal the first is better.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As ``real.by_mixture`` gives it: ``pair`` (two instruments joined by ``+``), ``right`` (their classes), and the
+        SDR of both ways in dB. Mixtures that lack one of them are left out.
+    way, other : str
+        Columns of the vertical and of the horizontal axis.
+    other_label : str
+        Label of the latter, if not its name.
+
+    Notes
+    -----
+    Halves of a point have the colours of the two instruments; a square has a class that was mistaken. The list at the
+    right names the points, the largest gain first.
+    """
+    table = table.dropna(subset=[way, other])
+    gained = (table[way] - table[other]).sort_values(ascending=False, kind="stable")
+    figure = Picture(figsize=(WIDTH, max(3.4, 0.6 + 0.128 * len(table))), layout="constrained")
+    ax, names = figure.subplots(1, 2, width_ratios=(1, 0.72))
+    values = table[[way, other]].to_numpy()
+    low, high = min(values.min(), 0) - 1, values.max() + 1
+    ax.plot([low, high], [low, high], color=INK, linewidth=0.8, linestyle="--", zorder=1)
+    for number, (row, gain) in enumerate(gained.items(), start=1):
+        mixture = table.loc[row]
+        one, two = (instrument_colour(name) for name in mixture.pair.split("+"))
+        look = {
+            "marker": "o" if mixture.right else "s", "fillstyle": "left", "markerfacecolor": one,
+            "markerfacecoloralt": two, "markeredgecolor": INK, "markeredgewidth": 0.5, "linestyle": "",
+        }  # fmt: skip
+        ax.plot(mixture[other], mixture[way], markersize=6.5, zorder=3, **look)
+        ax.annotate(
+            str(number), (mixture[other], mixture[way]), (4.2, 1), textcoords="offset points", fontsize=5.5,
+            path_effects=_HALO, zorder=6,
+        )  # fmt: skip
+        names.plot(0, number, markersize=5.5, **look)
+        place = {"va": "center_baseline", "fontsize": 6.2}
+        names.text(-0.06, number, str(number), ha="right", **place)
+        names.text(0.06, number, readable(mixture.pair), **place)
+        names.text(1.0, number, f"{gain:+.1f}".replace("-", _MINUS), ha="right", **place)
+    names.set(xlim=(-0.2, 1.0), ylim=(len(table) + 0.5, -0.5))
+    names.text(1.0, 0, "gain (dB)", ha="right", va="center_baseline", fontsize=6.2)
+    names.axis("off")
+    ax.set(xlabel=f"{other_label or other}: SDR (dB)", ylabel=f"{way}: SDR (dB)", xlim=(low, high), ylim=(low, high))
+    ax.set_box_aspect(1)
+    ax.grid(linewidth=0.3, color=_RULE)
+    ax.set_axisbelow(True)
+    keys = [Line2D([], [], linestyle="--", color=INK, linewidth=0.8, label="equal")]
+    keys += [
+        Line2D([], [], linestyle="", marker=marker, color="white", markeredgecolor=INK, markersize=5, label=label)
+        for marker, label in (("o", "both classes right"), ("s", "a class mistaken"))
+    ]
+    figure.legend(handles=keys, loc="outside upper left", ncols=3)
+    figure.get_layout_engine().set(h_pad=0.08)
+    return figure
+
+
+def bars_by_group(
+    table: pd.DataFrame, counts: pd.Series, bars: dict[str, str], dots: dict[str, str], ax: Axes | None = None
+) -> Figure:
+    """A group of bars for each row of a table, with points on them.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Such as ``real.by_instrument`` gives it, values in dB; a row for each group, from top to bottom.
+    counts : Series
+        What is averaged in each row; its name says what these are.
+    bars, dots : dict of str
+        Columns to draw, and the method whose name and look each has. A point is drawn on the bar of its method.
+    ax : Axes, optional
+    """
+    figure, ax = canvas(ax, (WIDTH, 0.8 + len(table) * (0.1 + 0.12 * len(bars))))
+    height, rows = 0.8 / len(bars), np.arange(len(table))
+    places = {method: (n - (len(bars) - 1) / 2) * height for n, method in enumerate(bars.values())}
+    for column, method in bars.items():
+        ax.barh(
+            rows + places[method], table[column], height=0.9 * height, label=readable(method), **method_look(method)
+        )
+    for column, method in dots.items():
+        look = {"markersize": 4, "markerfacecolor": "white", "markeredgewidth": 0.8, "color": INK}
+        ax.plot(table[column], rows + places[method], "D", label=f"{readable(method)}: its own sound", **look)
+    for row in rows[1::2]:
+        ax.axhspan(row - 0.5, row + 0.5, color="#F4F4F4", zorder=-1)
+    ax.set_yticks(rows, [f"{readable(name)} ({count})" for name, count in zip(table.index, counts, strict=True)])
+    ax.set(xlabel=f"mean SDR (dB); in brackets: {counts.name}", ylim=(len(table) - 0.5, -0.5))
+    ax.axvline(0, color=INK, linewidth=0.6)
+    ax.grid(axis="x", linewidth=0.3, color=_RULE)
+    ax.set_axisbelow(True)
+    ax.tick_params(axis="y", length=0)
+    keys, labels = ax.get_legend_handles_labels()  # points first; but bars are what is read first
+    order = [*range(len(dots), len(keys)), *range(len(dots))]
+    figure.legend([keys[n] for n in order], [labels[n] for n in order], loc="outside upper left", ncols=2)
     return figure
 
 

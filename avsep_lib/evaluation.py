@@ -188,7 +188,7 @@ def evaluate(
     floor = list(methods).index("mixture")
     jobs = zip(true, zip(*methods.values(), strict=True), strict=True)
     work = (joblib.delayed(_score_mixture)(sources, estimates, floor, settings) for sources, estimates in jobs)
-    every = joblib.Parallel(n_jobs=-1, max_nbytes=None)(work)  # long ones would arrive read-only, and torch warns of that
+    every = joblib.Parallel(n_jobs=-1, max_nbytes=None)(work)  # else long ones arrive read-only, which torch warns of
     scored = dict(zip(methods, zip(*every, strict=True), strict=True))
     tables = []
     for name in shown:

@@ -39,6 +39,7 @@ _INSTRUMENTS = {
 _METHODS = {
     "mixture": "#DADADA", "nmf, instruments known": "#8C8C8C", "nmf": "#A8A8A8", "robust pca": "#C2C2C2",
     "sound of pixels": "#E08A2E", "semantic mask": "#BC80BD", "ideal": "#F4F4F4", "separator": "#0B5A8A",
+    "ours": "#0B5A8A",
 }  # fmt: skip
 _OTHER_METHOD = "#7FB2D5"
 _HATCHES = {"binary": "////", "ideal ratio": "....", "bce": "xxxx", "robust pca": "\\\\\\\\"}  # by a part of the name
@@ -83,15 +84,21 @@ def save_figure(figure: Figure, run: Run, slug: str, caption: str) -> Path:
     Path
         Of the PNG.
     """
-    paths = [run.figures_folder / f"{slug}.{kind}" for kind in ("png", "pdf", "json")]
-    with files.atomic(paths[0]) as temporary:
-        figure.savefig(temporary, dpi=180, metadata={"Software": None})
+    paths = save_with_caption(figure, run.figures_folder / slug, caption, run.provenance())
+    run.made += paths
+    return paths[0]
+
+
+def save_with_caption(figure: Figure, path: str | Path, caption: str, made_by: dict[str, object]) -> list[Path]:
+    """:func:`save_figure` for one that belongs to no run; ``path`` has no ending. Gives back the files."""
+    path = Path(path)
+    paths = [path.with_name(f"{path.name}.{kind}") for kind in ("png", "pdf", "json")]
+    save_picture(figure, paths[0])
     with files.atomic(paths[1]) as temporary:
         # Without a date, the same figure is the same file.
         figure.savefig(temporary, dpi=300, metadata={"CreationDate": None, "Producer": None, "Creator": None})
-    files.write_json(paths[2], {"caption": caption, **run.provenance()})
-    run.made += paths
-    return paths[0]
+    files.write_json(paths[2], {"caption": caption, **made_by})
+    return paths
 
 
 def save_picture(figure: Figure, path: str | Path) -> Path:

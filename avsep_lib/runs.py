@@ -25,7 +25,7 @@ from avsep_lib.settings import PROJECT_ROOT, Settings, StudyError, from_paramete
 
 _PACKAGES = ("av", "lightning", "librosa", "mir_eval", "numpy", "pandas", "scikit-learn", "torch", "torchaudio",
              "torchvision")  # fmt: skip
-_OUTSIDE = {"device", "workers", "devices", "nodes", "save_every_steps", "out", "data_root"}
+_OUTSIDE = {"device", "workers", "devices", "nodes", "save_every_steps", "out", "data_root", "real"}
 """Settings that say where and how a run runs, not what comes out."""
 
 
@@ -70,13 +70,7 @@ class Run:
 
         Without ``latex``, as CSV only: for lists that nobody prints.
         """
-        with atomic(self.folder / f"{name}.csv") as path:
-            table.to_csv(path, index=not isinstance(table.index, pd.RangeIndex))
-        self.made.append(self.folder / f"{name}.csv")
-        if latex:
-            with atomic(self.folder / f"{name}.tex") as path:
-                path.write_text(_latex(table, digits))
-            self.made.append(self.folder / f"{name}.tex")
+        self.made += save_table(table, self.folder / name, digits, latex)
         return table
 
     def provenance(self) -> dict:
@@ -84,9 +78,7 @@ class Run:
         return {
             "run": self.name,
             "settings": {k: v for k, v in to_dict(self.settings).items() if k not in _OUTSIDE},
-            "commit": commit(),
-            "packages": {name: metadata.version(name) for name in _PACKAGES},
-            "hardware": hardware(self.device),
+            **made_with(self.device),
         }
 
     def summary(self) -> pd.DataFrame:
@@ -241,6 +233,19 @@ def read_state(folder: Path) -> dict:
         return {}
 
 
+def save_table(table: pd.DataFrame, path: str | Path, digits: int = 2, latex: bool = True) -> list[Path]:
+    """:meth:`Run.write_table` for a table that belongs to no run; ``path`` has no ending. Gives back the files."""
+    path = Path(path)
+    paths = [path.with_name(f"{path.name}.csv")]
+    with atomic(paths[0]) as temporary:
+        table.to_csv(temporary, index=not isinstance(table.index, pd.RangeIndex))
+    if latex:
+        paths.append(path.with_name(f"{path.name}.tex"))
+        with atomic(paths[1]) as temporary:
+            temporary.write_text(_latex(table, digits))
+    return paths
+
+
 class Progress:
     """Prints how far long work has come, a line every few seconds and one at the end. Call it as it goes."""
 
@@ -266,6 +271,12 @@ def _plain_names(namespace: MutableMapping[str, object]) -> tuple[str, ...]:
         and isinstance(value, (str, int, float, bool, list, tuple))
         and name not in ("In", "Out")
     )
+
+
+def made_with(device: str = "cpu") -> dict[str, object]:
+    """Commit, packages and machine behind a number."""
+    packages = {name: metadata.version(name) for name in _PACKAGES}
+    return {"commit": commit(), "packages": packages, "hardware": hardware(device)}
 
 
 def commit() -> str:
