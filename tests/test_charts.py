@@ -196,3 +196,37 @@ def test_fonts_are_embedded(figure, tmp_path):
     figure().savefig(tmp_path / "a.pdf")
     content = (tmp_path / "a.pdf").read_bytes()
     assert b"/FontFile2" in content and b"/Type3" not in content
+
+
+def real_pairs():
+    return pd.DataFrame(
+        {"pair": ["flute+tuba", "cello+flute", "cello+tuba"], "right": [True, False, True],
+         "ours": [1.0, 8.0, np.nan], "theirs": [3.0, 6.5, 2.0]}
+    )  # fmt: skip
+
+
+def test_each_mixture_is_a_point_and_a_row_with_the_largest_gain_first():
+    figure = drawn(charts.against(real_pairs(), "ours", "theirs"))
+    ax, names = figure.axes
+    points = {(line.get_xdata()[0], line.get_ydata()[0]): line.get_marker() for line in ax.lines[1:]}
+    assert points == {(6.5, 8.0): "s", (3.0, 1.0): "o"}, "a square where a class was mistaken; none without a score"
+    (diagonal,) = ax.lines[:1]
+    assert list(diagonal.get_xdata()) == list(diagonal.get_ydata())
+    assert notes(names) == ["1", "cello + flute", "+1.5", "2", "flute + tuba", "-2.0", "gain (dB)"]
+    assert ax.get_xlim() == ax.get_ylim() and ax.get_xlabel() == "theirs: SDR (dB)"
+    assert charts.against(real_pairs(), "ours", "theirs", "others").axes[0].get_xlabel() == "others: SDR (dB)"
+
+
+def test_bars_stand_in_groups_with_points_on_their_own():
+    table = pd.DataFrame({"a": [1.0, -2.0], "b": [3.0, 4.0], "own": [2.5, 5.0]}, index=["acoustic_guitar", "tuba"])
+    counts = pd.Series([2, 7], index=table.index, name="pairs")
+    looks = {"a": "Sound of Pixels", "b": "ours"}
+    figure = drawn(charts.bars_by_group(table, counts, looks, {"own": "ours"}))
+    ax = figure.axes[0]
+    assert texts(ax) == ["acoustic guitar (2)", "tuba (7)"] and ax.get_xlabel().endswith("in brackets: pairs")
+    assert [[bar.get_width() for bar in group] for group in ax.containers] == [[1, -2], [3, 4]]
+    (points,) = [line for line in ax.lines if line.get_marker() == "D"]
+    middles = [bar.get_y() + bar.get_height() / 2 for bar in ax.containers[1]]
+    assert list(points.get_xdata()) == [2.5, 5.0] and list(points.get_ydata()) == pytest.approx(middles)
+    labels = [text.get_text() for text in figure.legends[0].texts]
+    assert labels == ["Sound of Pixels", "ours", "ours: its own sound"]

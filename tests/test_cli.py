@@ -96,6 +96,13 @@ def test_a_setting_that_cannot_be_is_named(capsys, asked, arguments, words):
     assert not asked
 
 
+def test_a_folder_of_real_clips_is_handed_on_as_it_is_found_from_anywhere(asked, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["study", "--preset", "smoke", "--only", "04", "--real", "clips"]) == 0
+    ((settings, changed, only),) = asked
+    assert settings.real == changed["real"] == str(tmp_path / "clips") and only == ["04"]
+
+
 def test_an_unknown_chapter_is_named(capsys, tmp_path):
     assert "--only 09" in refused(capsys, "study", "--preset", "smoke", "--only", "09", "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -112,7 +112,7 @@ def test_provenance_says_what_made_the_numbers_and_not_where(start_run, tmp_path
     assert facts["hardware"]["cores"] >= 1 and facts["hardware"]["memory_gib"] > 0
     assert facts["commit"]
     assert str(tmp_path) not in json.dumps(facts)
-    assert not {"out", "data_root", "workers", "device"} & set(facts["settings"])
+    assert not {"out", "data_root", "real", "workers", "device"} & set(facts["settings"])
 
 
 def test_tables_are_written_in_full_and_rounded(start_run):
@@ -127,6 +127,12 @@ def test_tables_are_written_in_full_and_rounded(start_run):
     run.finish()
     assert [name.rpartition("/")[2] for name in read_state(run)["files"]] == ["scores.csv", "scores.tex"]
     assert not litter(run.folder)
+
+
+def test_a_table_of_no_run_names_its_files(tmp_path):
+    paths = runs.save_table(pd.DataFrame({"a": [1.234]}), tmp_path / "new" / "v1.5")
+    assert [path.name for path in paths] == ["v1.5.csv", "v1.5.tex"] and all(path.stat().st_size for path in paths)
+    assert len(runs.save_table(pd.DataFrame({"a": [1]}), tmp_path / "list", latex=False)) == 1
 
 
 def test_a_table_with_numbered_rows_is_written_without_the_numbers(start_run):
