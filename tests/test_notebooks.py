@@ -19,7 +19,7 @@ from avsep_lib.settings import PROJECT_ROOT, Settings
 
 CHAPTERS = sorted((PROJECT_ROOT / "notebooks").glob("*.ipynb"))
 BIN = Path(sys.executable).parent
-LONGEST_CELL, LONGEST_PARAMETERS, MOST_CELLS, MOST_LINES, MOST_PLAYERS = 15, 25, 36, 220, 25
+LONGEST_CELL, LONGEST_PARAMETERS, MOST_CELLS, MOST_LINES, MOST_PLAYERS = 15, 25, 38, 220, 25
 FORBIDDEN = ("!pip", "%pip", "sys.path", "%matplotlib", "warnings.filterwarnings", "os.chdir", "%cd")
 
 
