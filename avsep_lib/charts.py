@@ -375,6 +375,7 @@ def against(table: pd.DataFrame, way: str, other: str, other_label: str = "") ->
     values = table[[way, other]].to_numpy()
     low, high = min(values.min(), 0) - 1, values.max() + 1
     ax.plot([low, high], [low, high], color=INK, linewidth=0.8, linestyle="--", zorder=1)
+    sides = dict(zip(table.index, _free_sides(table[[other, way]].to_numpy(), (high - low) / 32), strict=True))
     for number, (row, gain) in enumerate(gained.items(), start=1):
         mixture = table.loc[row]
         one, two = (instrument_colour(name) for name in mixture.pair.split("+"))
@@ -384,8 +385,8 @@ def against(table: pd.DataFrame, way: str, other: str, other_label: str = "") ->
         }  # fmt: skip
         ax.plot(mixture[other], mixture[way], markersize=6.5, zorder=3, **look)
         ax.annotate(
-            str(number), (mixture[other], mixture[way]), (4.2, 1), textcoords="offset points", fontsize=5.5,
-            path_effects=_HALO, zorder=6,
+            str(number), (mixture[other], mixture[way]), 5.5 * sides[row], textcoords="offset points", fontsize=5.5,
+            ha="left" if sides[row][0] > 0 else "right", va="center", path_effects=_HALO, zorder=2,
         )  # fmt: skip
         names.plot(0, number, markersize=5.5, **look)
         place = {"va": "center_baseline", "fontsize": 6.2}
@@ -407,6 +408,16 @@ def against(table: pd.DataFrame, way: str, other: str, other_label: str = "") ->
     figure.legend(handles=keys, loc="outside upper left", ncols=3)
     figure.get_layout_engine().set(h_pad=0.08)
     return figure
+
+
+def _free_sides(points: np.ndarray, distance: float) -> np.ndarray:
+    """For points (n, 2), the side (n, 2) on which a label at this distance is far from others and from the diagonal."""
+    sides = np.array([(1, 0.3), (-1, 0.3), (0.9, -0.8), (-0.9, 0.8)])
+    places = points[:, None] + distance * sides  # (n, 4, 2)
+    far = np.linalg.norm(places[:, :, None] - points, axis=-1)  # (n, 4, n)
+    far[np.arange(len(points)), :, np.arange(len(points))] = np.inf
+    far = np.minimum(far.min(-1), np.abs(places[..., 0] - places[..., 1]) / np.sqrt(2))
+    return sides[np.minimum(far, distance).argmax(1)]  # the first of those that are far enough
 
 
 def bars_by_group(
