@@ -16,6 +16,7 @@ from avsep_lib.settings import Settings
 
 _SOFTENED = 1e-4  # of the mixture's root mean square: magnitudes below are heard as silence
 _EMBEDDED = 64  # numbers that say who plays
+_SOFTER = 1.5  # than trained: masks on sounds that were never heard are less often right than they are sure
 _QUIET = 1e-5  # root mean square of a magnitude below which nothing is made louder
 
 
@@ -115,9 +116,28 @@ class Ear(nn.Module):
         axis, bins = self.settings.frequency_axis, mixture_spec.shape[-2]
         magnitude = spectra.warp(spectra.magnitude(mixture_spec), axis, self.settings.log_bins)
         asked = 1 - (1 - queries).clamp(0, 1).prod(1)  # (B, N, C) -> (B, C)
-        shares = self(magnitude, asked, closed=not alone).float().softmax(1)
+        shares = (self(magnitude, asked, closed=not alone).float() / _SOFTER).softmax(1)
         wanted = torch.einsum("bnc,bcft->bnft", queries, shares[:, :-1])
         return spectra.unwarp(wanted if alone else spectra.ideal_ratio_mask(wanted), axis, bins)
+
+
+class Ears(nn.Module):
+    """Several ears that were trained apart: their masks are averaged, and what one has learned by heart weighs less.
+
+    Parameters
+    ----------
+    ears : sequence of Ear
+        Of the same settings and classes.
+    """
+
+    def __init__(self, ears: Sequence[Ear]):
+        super().__init__()
+        self.ears = nn.ModuleList(ears)
+        self.settings, self.instruments = ears[0].settings, ears[0].instruments
+
+    def masks(self, mixture_spec: Tensor, queries: Tensor, alone: bool = False) -> Tensor:
+        """As :meth:`Ear.masks`."""
+        return torch.stack([ear.masks(mixture_spec, queries, alone) for ear in self.ears]).mean(0)
 
 
 class _Down(nn.Module):

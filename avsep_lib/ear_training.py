@@ -24,6 +24,7 @@ from avsep_lib.runs import Run
 from avsep_lib.settings import INSTRUMENTS, Settings
 
 _NOTES = 0.4  # of the sources play real notes, where the bank has them
+_FINE_POINTS = 37  # of the fine equaliser, four to an octave
 _CEILING = 1e-2  # of a source's energy: an error below that, 20 dB, earns next to nothing
 _SNR_WEIGHT = 0.03  # of a decibel, beside the magnitude loss
 
@@ -70,8 +71,8 @@ class BankMixtures(Dataset):
     """Mixtures of the bank's performances, by number.
 
     An item is a dictionary: ``sources`` float32 (N, L); ``queries`` float32 (M, C), who is asked for; ``owners``
-    float32 (M + 1, N), which source each answer should hold, the last for what nobody asked for; ``colour_db`` (N, 7)
-    the points of a random equaliser; and ``closed``, whether those asked for are all who play.
+    float32 (M + 1, N), which source each answer should hold, the last for what nobody asked for; ``colour_db``
+    (N, points) the points of a random equaliser; and ``closed``, whether those asked for are all who play.
 
     Parameters
     ----------
@@ -108,7 +109,7 @@ class BankMixtures(Dataset):
         sounds = np.stack([self._source(self.names[one], rng) for one in playing])
         classes = [settings.instruments.index(self.names[one]) for one in playing]
         asked, owners = self._question(classes, closed, rng)
-        colour_db = rng.normal(0, settings.colour_db * self.augmentation.coloured, (n_sources, COLOUR_POINTS))
+        colour_db = self._colours_db(n_sources, rng)
         return {
             "sources": torch.from_numpy(sounds),
             "queries": F.one_hot(torch.tensor(asked), len(settings.instruments)).float(),
@@ -116,6 +117,16 @@ class BankMixtures(Dataset):
             "colour_db": torch.from_numpy(colour_db.astype(np.float32)),
             "closed": torch.tensor(closed),
         }
+
+    def _colours_db(self, n_sources: int, rng: np.random.Generator) -> np.ndarray:
+        """Points of each source's equaliser, (N, points): a coarse one, and on top of it a fine one if there is any."""
+        settings, coloured = self.settings, self.augmentation.coloured
+        coarse = rng.normal(0, settings.colour_db * coloured, (n_sources, COLOUR_POINTS))
+        if not (coloured and settings.ripple_db):
+            return coarse
+        places = np.linspace(0, COLOUR_POINTS - 1, _FINE_POINTS)
+        smooth = np.stack([np.interp(places, np.arange(COLOUR_POINTS), points) for points in coarse])
+        return smooth + rng.normal(0, settings.ripple_db, smooth.shape)
 
     def _batch_kind(self, batch: int) -> tuple[int, bool]:
         """How many play in a batch of training, and whether all of them are asked for."""
@@ -268,7 +279,7 @@ def train(
 
 def train_to_file(run: Run, folder: str | Path) -> Path:
     """:func:`train`, and the weights as one file that ``pretrained.load`` reads, which is given back."""
-    path = run.checkpoint(pretrained.WEIGHTS.name)
+    path = run.checkpoint("ear.safetensors")
     pretrained.save(train(run, folder), path)
     run.finish(weights=path)
     return path

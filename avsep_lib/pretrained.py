@@ -19,12 +19,14 @@ from torch import Tensor
 
 from avsep_lib import files
 from avsep_lib.checkpoints import load_state
-from avsep_lib.ear import Ear
+from avsep_lib.ear import Ear, Ears
 from avsep_lib.eye import Eye
 from avsep_lib.separators import BaseSeparator, checked_mixture, checked_pictures
 from avsep_lib.settings import Settings, StudyError, from_parameters, to_dict
 
-WEIGHTS = Path(__file__).parent / "weights" / "ear.safetensors"
+WEIGHTS = Path(__file__).parent / "weights"
+"""Folder of the weights that come with the project: a file for each ear."""
+_SUFFIX = ".safetensors"
 _KEPT = (
     "sample_rate_hz", "clip_samples", "n_fft", "hop", "frequency_axis", "log_bins", "fps", "frames_per_clip",
     "frame_spacing", "frame_size_px", "feature_fps", "channels", "audio_levels", "audio_base_channels",
@@ -42,11 +44,11 @@ class Pretrained(BaseSeparator):
     Parameters
     ----------
     eye : Eye
-    ear : Ear
+    ear : Ear or Ears
         Of the same classes.
     """
 
-    def __init__(self, eye: Eye, ear: Ear):
+    def __init__(self, eye: Eye, ear: Ear | Ears):
         super().__init__()
         self.settings, self.instruments = ear.settings, list(ear.instruments)
         self.eye, self.ear = eye, ear
@@ -169,12 +171,12 @@ class Pretrained(BaseSeparator):
 
 
 def load(path: str | Path | None = None, device: str = "cpu") -> Pretrained:
-    """Read the weights of an ear that :func:`save` wrote, and give it an eye; no code of the file is executed.
+    """Read the weights of ears that :func:`save` wrote, and give them an eye; no code of the files is executed.
 
     Parameters
     ----------
     path : str or Path, optional
-        By default the weights that come with the project.
+        A file, or a folder of files whose ears listen together. By default the weights that come with the project.
     device : str
         ``cpu`` or ``cuda``.
 
@@ -186,13 +188,28 @@ def load(path: str | Path | None = None, device: str = "cpu") -> Pretrained:
     Raises
     ------
     StudyError
-        If the file is missing, broken, or of other settings; the message names the field that does not fit.
+        If a file is missing, broken, or of other settings; the message names the field that does not fit.
     """
     path = Path(path or WEIGHTS)
-    state, settings, instruments = _read(path)
-    ear = Ear(settings, instruments)
-    load_state(ear, state, path)
-    return Pretrained(Eye(instruments), ear).to(device).eval()
+    ears = [_load_ear(file) for file in files_of(path)]
+    for file, ear in zip(files_of(path), ears, strict=True):
+        if (ear.settings, ear.instruments) != (ears[0].settings, ears[0].instruments):
+            raise StudyError(f"{file}: has other settings or classes than {files_of(path)[0].name}; keep them apart")
+    ear = ears[0] if len(ears) == 1 else Ears(ears)
+    return Pretrained(Eye(ear.instruments), ear).to(device).eval()
+
+
+def files_of(path: str | Path) -> list[Path]:
+    """Files of weights: the one that ``path`` is, or all in the folder that it is."""
+    path = Path(path)
+    if path.is_dir() and not any(path.glob(f"*{_SUFFIX}")):
+        raise StudyError(f"{path}: holds no {_SUFFIX} file; `avsep train-ear` makes one")
+    return sorted(path.glob(f"*{_SUFFIX}")) if path.is_dir() else [path]
+
+
+def is_path_of_weights(path: str | Path) -> bool:
+    """Whether :func:`load` is meant to read what is there: a folder, or a safetensors file."""
+    return Path(path).is_dir() or Path(path).suffix == _SUFFIX
 
 
 def save(ear: Ear, path: str | Path, precision: torch.dtype = torch.float16) -> None:
@@ -213,6 +230,13 @@ def save(ear: Ear, path: str | Path, precision: torch.dtype = torch.float16) -> 
     settings = {name: value for name, value in to_dict(ear.settings).items() if name in _KEPT}
     with files.atomic(path) as temporary:
         save_file(state, temporary, {"settings": json.dumps(settings), "instruments": json.dumps(ear.instruments)})
+
+
+def _load_ear(path: Path) -> Ear:
+    state, settings, instruments = _read(path)
+    ear = Ear(settings, instruments)
+    load_state(ear, state, path)
+    return ear
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], Settings, list[str]]:

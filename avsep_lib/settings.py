@@ -97,6 +97,7 @@ class Settings:
     different_instruments: bool = False  # in training; False draws any two videos, as published
     augment_pictures: bool = True  # random square and mirror in training, as published; cached features go without
     colour_db: float = 0.0  # standard deviation of a random equaliser on each source in training; 0 as published
+    ripple_db: float = 0.0  # likewise, of a fine equaliser on top of it; in training of the ear only
     epochs: int = 100
     mixtures_per_epoch: int = 44_800
     batch_size: int = 80  # mixtures of one step, shared out among the processes that train together
@@ -335,6 +336,6 @@ def _check(settings: Settings) -> None:
 
 _MAY_BE_ZERO = {
     "seed", "workers", "devices", "duets", "names_first", "augment_pictures", "pretrained", "soft_masks",
-    "weight_decay", "decay_epochs", "trunk_learning_rate", "different_instruments", "colour_db", "competing",
-    "background_threshold",
+    "weight_decay", "decay_epochs", "trunk_learning_rate", "different_instruments", "colour_db", "ripple_db",
+    "competing", "background_threshold",
 }  # fmt: skip

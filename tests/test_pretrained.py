@@ -4,17 +4,20 @@ import dataclasses
 import itertools
 import json
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soxr
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from avsep_lib import duets, media, networks, pretrained
+from avsep_lib import duets, media, networks, pretrained, synthesis
 from avsep_lib.ear import Ear
 from avsep_lib.pretrained import Pretrained
-from avsep_lib.settings import StudyError, from_parameters
+from avsep_lib.scores import Note
+from avsep_lib.settings import MUSIC_21, StudyError, from_parameters
 
 CLASSES = ["cello", "drum", "flute", "violin"]
 COLOURS = {"cello": (200, 0, 0), "drum": (0, 200, 0), "flute": (0, 0, 200), "violin": (200, 200, 0)}
@@ -252,6 +255,52 @@ def test_without_a_path_the_weights_of_the_project_are_read(eye, ear, tmp_path, 
     assert "\n" not in str(error.value)
     pretrained.save(ear, tmp_path / "ear.safetensors")
     assert networks.load_separator().instruments == CLASSES
+
+
+def test_ears_of_a_folder_listen_together(eye, ear, settings, tmp_path):
+    torch.manual_seed(1)
+    other = Ear(settings, CLASSES).eval()
+    for number, one in enumerate((ear, other)):
+        pretrained.save(one, tmp_path / f"{number}.safetensors", torch.float32)
+    together = networks.load_separator(tmp_path)
+    alone = [pretrained.load(tmp_path / f"{number}.safetensors") for number in range(2)]
+    tracks = [net.separate_named(noise(), ["cello", "flute"]) for net in (*alone, together)]
+    np.testing.assert_allclose(tracks[2], (tracks[0] + tracks[1]) / 2, atol=1e-5)  # what masks let through is linear
+    assert np.abs(tracks[0] - tracks[1]).max() > 1e-3
+
+
+def test_ears_that_do_not_belong_together_are_refused(eye, ear, settings, tmp_path):
+    with pytest.raises(StudyError, match=r"holds no \.safetensors file.*train-ear"):
+        pretrained.load(tmp_path)
+    pretrained.save(ear, tmp_path / "1.safetensors")
+    pretrained.save(Ear(settings, CLASSES[::-1]), tmp_path / "2.safetensors")
+    with pytest.raises(StudyError, match=r"2\.safetensors: has other settings or classes than 1\.safetensors"):
+        pretrained.load(tmp_path)
+
+
+def test_the_weights_of_the_project_are_small_and_know_music_21():
+    files = pretrained.files_of(pretrained.WEIGHTS)
+    assert sum(file.stat().st_size for file in files) < 40e6
+    separator = pretrained.load()
+    assert separator.instruments == list(MUSIC_21) and separator.sample_rate_hz == 11_025
+
+
+def test_the_weights_of_the_project_pull_a_cello_and_a_xylophone_apart():
+    """Tones made by rule, of players that no training has heard."""
+    rng = np.random.default_rng(0)
+    made = {}
+    for name, notes in {
+        "cello": [Note(1.5 * n, 1.5 * n + 1.5, pitch, 0.8) for n, pitch in enumerate((43, 45, 47, 48))],
+        "xylophone": [Note(0.3 * n, 0.3 * n + 0.25, 79 + n % 5, 0.8) for n in range(20)],
+    }.items():
+        player = SimpleNamespace(layers=(0,), detune_cents=0.0, dynamics=1.0)
+        sound, rate_hz = synthesis.tone(synthesis.drawn(name, rng), notes, player, 6.0)
+        sound = soxr.resample(sound, rate_hz, 11_025)
+        made[name] = 0.05 * sound / np.std(sound)
+    sources = np.stack(list(made.values()))
+    estimates = pretrained.load().separate_named(sources.sum(0), list(made))
+    errors = np.square(estimates - sources).sum(1) / np.square(sources).sum(1)
+    assert (10 * np.log10(errors) < -6).all()
 
 
 def test_settings_travel_but_no_places_of_the_machine(eye, ear, tmp_path):
