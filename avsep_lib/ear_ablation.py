@@ -4,7 +4,7 @@ Used by ``avsep ablate-ear``.
 """
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +23,12 @@ _WHOLE = Augmentation()
 
 @dataclass(frozen=True)
 class Row:
-    """A training: its title in the table, the tones that it does not hear, and how its mixtures are augmented."""
+    """A training: its title in the table, the tones that it does not hear, how mixtures are augmented, other settings."""
 
     title: str
     left_out: tuple[str, ...] = ()
     augmentation: Augmentation = _WHOLE
+    changes: dict[str, float] = field(default_factory=dict)
 
 
 ROWS = {
@@ -38,11 +39,15 @@ ROWS = {
     "one_font": Row("one soundfont alone", ("notes", "synthesis", "MuseScore", "Csound")),
     "no_recording": Row("without rooms, phones, hum, clipping", (), dataclasses.replace(_WHOLE, recorded=0.0)),
     "no_equaliser": Row("without the random equaliser", (), dataclasses.replace(_WHOLE, coloured=False)),
-    "no_speed": Row("without change of speed", (), dataclasses.replace(_WHOLE, speed=0.0)),
+    "no_speed": Row("without change of speed", (), dataclasses.replace(_WHOLE, sped=False)),
     "pairs": Row(
         "pairs alone, all questions right",
         (),
         dataclasses.replace(_WHOLE, sources=(0.0, 1.0, 0.0, 0.0), opened=0.0, wrong=0.0),
+    ),
+    "wider": Row(
+        "wider speeds, a stronger and a fine equaliser",
+        changes={"speed_range": 0.4, "colour_db": 5.0, "ripple_db": 4.0},
     ),
 }
 """By name."""
@@ -71,7 +76,7 @@ def ablate(settings: Settings, folder: str | Path, real: str | Path | None = Non
     """
     found = {}
     for name, row in ROWS.items():
-        run = runs.begin(f"ablation_{name}", settings)
+        run = runs.begin(f"ablation_{name}", dataclasses.replace(settings, **row.changes))
         heard = sorted(set(bank.read(folder).tone) - set(row.left_out))
         ear = train(run, folder, row.augmentation, heard, label=f"ablation_{name}")
         history = pd.read_csv(run.folder / "history.csv")

@@ -37,8 +37,8 @@ class Augmentation:
     ----------
     recorded : float
         Strength of ``recording.recorded``: rooms, phones, hum, clipping.
-    speed : float
-        Largest logarithm of a source's speed; 0.2 is three and a half semitones.
+    sped : bool
+        Each source at a speed of its own, within ``speed_range``.
     gain_db : float
         Standard deviation.
     coloured : bool
@@ -54,7 +54,7 @@ class Augmentation:
     """
 
     recorded: float = 1.0
-    speed: float = 0.2
+    sped: bool = True
     gain_db: float = 4.0
     coloured: bool = True
     sources: tuple[float, float, float, float] = (0.06, 0.58, 0.24, 0.12)
@@ -63,7 +63,7 @@ class Augmentation:
     rare: float = 0.3
 
 
-PLAIN = Augmentation(0.0, 0.0, 2.0, False, (0.0, 1.0, 0.0, 0.0), 0.0, 0.0, 1.0)
+PLAIN = Augmentation(0.0, False, 2.0, False, (0.0, 1.0, 0.0, 0.0), 0.0, 0.0, 1.0)
 """As validation mixes: pairs of two different instruments, as they are."""
 
 
@@ -142,7 +142,7 @@ class BankMixtures(Dataset):
             "notes" if "notes" in tones and (not others or rng.random() < _NOTES) else others[rng.integers(len(others))]
         )
         stored = np.load(tones[tone][rng.integers(len(tones[tone]))], mmap_mode="r")
-        speed = float(np.exp(rng.uniform(-changed.speed, changed.speed))) if changed.speed else 1.0
+        speed = float(np.exp(rng.uniform(-1, 1) * settings.speed_range)) if changed.sped else 1.0
         last = max(len(stored) - settings.clip_samples * speed - 2, 0)
         sound = recording.read_at_speed(stored, rng.uniform(0, last), settings.clip_samples, speed)
         sound = recording.recorded(sound, settings.sample_rate_hz, changed.recorded, rng)
