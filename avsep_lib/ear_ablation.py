@@ -23,7 +23,7 @@ _WHOLE = Augmentation()
 
 @dataclass(frozen=True)
 class Row:
-    """A training: its title in the table, the tones that it does not hear, how mixtures are augmented, other settings."""
+    """A training: title, tones that it does not hear, how its mixtures are augmented, and other settings."""
 
     title: str
     left_out: tuple[str, ...] = ()

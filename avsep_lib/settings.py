@@ -181,7 +181,8 @@ PRESETS: dict[str, dict[str, object]] = {
         "dataset": "bank", "instruments": MUSIC_21, "channels": 16, "audio_base_channels": 32, "audio_time_stride": 2,
         "mask": "ratio", "loss": "magnitude", "competing": True, "different_instruments": True, "colour_db": 4.0,
         "epochs": 20, "mixtures_per_epoch": 2400, "batch_size": 16, "optimizer": "adamw", "learning_rate": 2.0e-3,
-        "weight_decay": 1.0e-2, "speed_range": 0.2, "validation_mixtures": 192, "save_every_steps": 50, "rivals": "none",
+        "weight_decay": 1.0e-2, "speed_range": 0.2, "validation_mixtures": 192, "save_every_steps": 50,
+        "rivals": "none",
     },
     # The Sound of Pixels as published, on a GPU.
     "published": {"workers": 8, "backbone": "resnet18", "names_first": False, "soft_masks": False, "rivals": "none"},
