@@ -26,7 +26,6 @@ bank: .venv/installed
 
 ear: .venv/installed
 	$(BIN)/avsep train-ear
-	$(BIN)/avsep train-ear --set seed=1 epochs=10 speed_range=0.4 ripple_db=4 colour_db=5
 
 # That separator, scored on a folder of real clips: make real REAL=DIR
 real: .venv/installed

@@ -78,8 +78,7 @@ def _score_real(options: argparse.Namespace) -> None:
     scores = real.score(separator, options.folder, progress=runs.Progress())
     named = real.frame_accuracy(separator, options.folder)
     print(real_report.told(scores, named))
-    sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in pretrained.files_of(weights)}
-    made_by = {"weights_sha256": sums, **runs.made_with()}
+    made_by = {"weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(), **runs.made_with()}
     for path in real_report.save(scores, named, options.out, made_by):
         print(path)
 

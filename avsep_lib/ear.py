@@ -121,25 +121,6 @@ class Ear(nn.Module):
         return spectra.unwarp(wanted if alone else spectra.ideal_ratio_mask(wanted), axis, bins)
 
 
-class Ears(nn.Module):
-    """Several ears that were trained apart: their masks are averaged, and what one has learned by heart weighs less.
-
-    Parameters
-    ----------
-    ears : sequence of Ear
-        Of the same settings and classes.
-    """
-
-    def __init__(self, ears: Sequence[Ear]):
-        super().__init__()
-        self.ears = nn.ModuleList(ears)
-        self.settings, self.instruments = ears[0].settings, ears[0].instruments
-
-    def masks(self, mixture_spec: Tensor, queries: Tensor, alone: bool = False) -> Tensor:
-        """As :meth:`Ear.masks`."""
-        return torch.stack([ear.masks(mixture_spec, queries, alone) for ear in self.ears]).mean(0)
-
-
 class _Down(nn.Module):
     """Halve both axes, as told: (B, before, F, T) -> (B, width, F / 2, T / 2 / time_stride)."""
 

@@ -24,7 +24,6 @@ from avsep_lib.runs import Run
 from avsep_lib.settings import INSTRUMENTS, Settings
 
 _NOTES = 0.4  # of the sources play real notes, where the bank has them
-_FINE_POINTS = 37  # of the fine equaliser, four to an octave
 _CEILING = 1e-2  # of a source's energy: an error below that, 20 dB, earns next to nothing
 _SNR_WEIGHT = 0.03  # of a decibel, beside the magnitude loss
 
@@ -37,8 +36,8 @@ class Augmentation:
     ----------
     recorded : float
         Strength of ``recording.recorded``: rooms, phones, hum, clipping.
-    sped : bool
-        Each source at a speed of its own, within ``speed_range``.
+    speed : float
+        Largest logarithm of a source's speed; 0.2 is three and a half semitones.
     gain_db : float
         Standard deviation.
     coloured : bool
@@ -54,7 +53,7 @@ class Augmentation:
     """
 
     recorded: float = 1.0
-    sped: bool = True
+    speed: float = 0.2
     gain_db: float = 4.0
     coloured: bool = True
     sources: tuple[float, float, float, float] = (0.06, 0.58, 0.24, 0.12)
@@ -63,7 +62,7 @@ class Augmentation:
     rare: float = 0.3
 
 
-PLAIN = Augmentation(0.0, False, 2.0, False, (0.0, 1.0, 0.0, 0.0), 0.0, 0.0, 1.0)
+PLAIN = Augmentation(0.0, 0.0, 2.0, False, (0.0, 1.0, 0.0, 0.0), 0.0, 0.0, 1.0)
 """As validation mixes: pairs of two different instruments, as they are."""
 
 
@@ -71,8 +70,8 @@ class BankMixtures(Dataset):
     """Mixtures of the bank's performances, by number.
 
     An item is a dictionary: ``sources`` float32 (N, L); ``queries`` float32 (M, C), who is asked for; ``owners``
-    float32 (M + 1, N), which source each answer should hold, the last for what nobody asked for; ``colour_db``
-    (N, points) the points of a random equaliser; and ``closed``, whether those asked for are all who play.
+    float32 (M + 1, N), which source each answer should hold, the last for what nobody asked for; ``colour_db`` (N, 7)
+    the points of a random equaliser; and ``closed``, whether those asked for are all who play.
 
     Parameters
     ----------
@@ -109,7 +108,7 @@ class BankMixtures(Dataset):
         sounds = np.stack([self._source(self.names[one], rng) for one in playing])
         classes = [settings.instruments.index(self.names[one]) for one in playing]
         asked, owners = self._question(classes, closed, rng)
-        colour_db = self._colours_db(n_sources, rng)
+        colour_db = rng.normal(0, settings.colour_db * self.augmentation.coloured, (n_sources, COLOUR_POINTS))
         return {
             "sources": torch.from_numpy(sounds),
             "queries": F.one_hot(torch.tensor(asked), len(settings.instruments)).float(),
@@ -117,16 +116,6 @@ class BankMixtures(Dataset):
             "colour_db": torch.from_numpy(colour_db.astype(np.float32)),
             "closed": torch.tensor(closed),
         }
-
-    def _colours_db(self, n_sources: int, rng: np.random.Generator) -> np.ndarray:
-        """Points of each source's equaliser, (N, points): a coarse one, and on top of it a fine one if there is any."""
-        settings, coloured = self.settings, self.augmentation.coloured
-        coarse = rng.normal(0, settings.colour_db * coloured, (n_sources, COLOUR_POINTS))
-        if not (coloured and settings.ripple_db):
-            return coarse
-        places = np.linspace(0, COLOUR_POINTS - 1, _FINE_POINTS)
-        smooth = np.stack([np.interp(places, np.arange(COLOUR_POINTS), points) for points in coarse])
-        return smooth + rng.normal(0, settings.ripple_db, smooth.shape)
 
     def _batch_kind(self, batch: int) -> tuple[int, bool]:
         """How many play in a batch of training, and whether all of them are asked for."""
@@ -142,7 +131,7 @@ class BankMixtures(Dataset):
             "notes" if "notes" in tones and (not others or rng.random() < _NOTES) else others[rng.integers(len(others))]
         )
         stored = np.load(tones[tone][rng.integers(len(tones[tone]))], mmap_mode="r")
-        speed = float(np.exp(rng.uniform(-1, 1) * settings.speed_range)) if changed.sped else 1.0
+        speed = float(np.exp(rng.uniform(-changed.speed, changed.speed))) if changed.speed else 1.0
         last = max(len(stored) - settings.clip_samples * speed - 2, 0)
         sound = recording.read_at_speed(stored, rng.uniform(0, last), settings.clip_samples, speed)
         sound = recording.recorded(sound, settings.sample_rate_hz, changed.recorded, rng)
@@ -279,7 +268,7 @@ def train(
 
 def train_to_file(run: Run, folder: str | Path) -> Path:
     """:func:`train`, and the weights as one file that ``pretrained.load`` reads, which is given back."""
-    path = run.checkpoint("ear.safetensors")
+    path = run.checkpoint(pretrained.WEIGHTS.name)
     pretrained.save(train(run, folder), path)
     run.finish(weights=path)
     return path

@@ -215,8 +215,8 @@ def load_separator(path: str | Path | None = None, device: str = "cpu") -> BaseS
     Parameters
     ----------
     path : str or Path, optional
-        What :func:`save_separator` wrote, or ``pretrained.save`` (``.safetensors``, or a folder of them). By default
-        the weights that come with the project.
+        What :func:`save_separator` wrote, or ``pretrained.save`` (``.safetensors``). By default the weights that come
+        with the project.
     device : str
         ``cpu`` or ``cuda``.
 
@@ -232,7 +232,7 @@ def load_separator(path: str | Path | None = None, device: str = "cpu") -> BaseS
     """
     from avsep_lib import pretrained
 
-    if path is None or pretrained.is_path_of_weights(path):
+    if path is None or Path(path).suffix == pretrained.WEIGHTS.suffix:
         return pretrained.load(path, device)
     content, settings = read_net(path)
     separator = Separator(settings, content["instruments"], pretrained=settings.backbone == "efficientnet_lite0")

@@ -17,16 +17,14 @@ from safetensors.torch import save_file
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from avsep_lib import files
+from avsep_lib import components, files, spectra
 from avsep_lib.checkpoints import load_state
-from avsep_lib.ear import Ear, Ears
+from avsep_lib.ear import Ear
 from avsep_lib.eye import Eye
 from avsep_lib.separators import BaseSeparator, checked_mixture, checked_pictures
 from avsep_lib.settings import Settings, StudyError, from_parameters, to_dict
 
-WEIGHTS = Path(__file__).parent / "weights"
-"""Folder of the weights that come with the project: a file for each ear."""
-_SUFFIX = ".safetensors"
+WEIGHTS = Path(__file__).parent / "weights" / "ear.safetensors"
 _KEPT = (
     "sample_rate_hz", "clip_samples", "n_fft", "hop", "frequency_axis", "log_bins", "fps", "frames_per_clip",
     "frame_spacing", "frame_size_px", "feature_fps", "channels", "audio_levels", "audio_base_channels",
@@ -44,11 +42,11 @@ class Pretrained(BaseSeparator):
     Parameters
     ----------
     eye : Eye
-    ear : Ear or Ears
+    ear : Ear
         Of the same classes.
     """
 
-    def __init__(self, eye: Eye, ear: Ear | Ears):
+    def __init__(self, eye: Eye, ear: Ear):
         super().__init__()
         self.settings, self.instruments = ear.settings, list(ear.instruments)
         self.eye, self.ear = eye, ear
@@ -135,8 +133,13 @@ class Pretrained(BaseSeparator):
         return tuple(int(place) % scores.shape[1] for place in linear_sum_assignment(costs.flatten(1).numpy())[1])
 
     def masks(self, mixture_spec: Tensor, queries: Tensor, alone: bool = False) -> Tensor:
-        """Masks on the linear axis, (B, F, T), (B, N, C) -> (B, N, F, T); a single source leaves what is not its."""
-        return self.ear.masks(mixture_spec, queries, alone or queries.shape[1] == 1)
+        """Masks on the linear axis, (B, F, T), (B, N, C) -> (B, N, F, T); a single source leaves what is not its.
+
+        Players who are asked for together also agree on what comes again in the mixture (``components.agreed``).
+        """
+        if alone or queries.shape[1] == 1:
+            return self.ear.masks(mixture_spec, queries, alone=True)
+        return components.agreed(spectra.magnitude(mixture_spec), self.ear.masks(mixture_spec, queries))
 
     def place_masks(self, mixture_spec: Tensor, queries: Tensor) -> tuple[Tensor, str]:
         """Masks of places, and their axis, the linear one: (F, T), (M, C) -> (M, F, T).
@@ -171,12 +174,12 @@ class Pretrained(BaseSeparator):
 
 
 def load(path: str | Path | None = None, device: str = "cpu") -> Pretrained:
-    """Read the weights of ears that :func:`save` wrote, and give them an eye; no code of the files is executed.
+    """Read the weights of an ear that :func:`save` wrote, and give it an eye; no code of the file is executed.
 
     Parameters
     ----------
     path : str or Path, optional
-        A file, or a folder of files whose ears listen together. By default the weights that come with the project.
+        By default the weights that come with the project.
     device : str
         ``cpu`` or ``cuda``.
 
@@ -188,28 +191,13 @@ def load(path: str | Path | None = None, device: str = "cpu") -> Pretrained:
     Raises
     ------
     StudyError
-        If a file is missing, broken, or of other settings; the message names the field that does not fit.
+        If the file is missing, broken, or of other settings; the message names the field that does not fit.
     """
     path = Path(path or WEIGHTS)
-    ears = [_load_ear(file) for file in files_of(path)]
-    for file, ear in zip(files_of(path), ears, strict=True):
-        if (ear.settings, ear.instruments) != (ears[0].settings, ears[0].instruments):
-            raise StudyError(f"{file}: has other settings or classes than {files_of(path)[0].name}; keep them apart")
-    ear = ears[0] if len(ears) == 1 else Ears(ears)
-    return Pretrained(Eye(ear.instruments), ear).to(device).eval()
-
-
-def files_of(path: str | Path) -> list[Path]:
-    """Files of weights: the one that ``path`` is, or all in the folder that it is."""
-    path = Path(path)
-    if path.is_dir() and not any(path.glob(f"*{_SUFFIX}")):
-        raise StudyError(f"{path}: holds no {_SUFFIX} file; `avsep train-ear` makes one")
-    return sorted(path.glob(f"*{_SUFFIX}")) if path.is_dir() else [path]
-
-
-def is_path_of_weights(path: str | Path) -> bool:
-    """Whether :func:`load` is meant to read what is there: a folder, or a safetensors file."""
-    return Path(path).is_dir() or Path(path).suffix == _SUFFIX
+    state, settings, instruments = _read(path)
+    ear = Ear(settings, instruments)
+    load_state(ear, state, path)
+    return Pretrained(Eye(instruments), ear).to(device).eval()
 
 
 def save(ear: Ear, path: str | Path, precision: torch.dtype = torch.float16) -> None:
@@ -230,13 +218,6 @@ def save(ear: Ear, path: str | Path, precision: torch.dtype = torch.float16) -> 
     settings = {name: value for name, value in to_dict(ear.settings).items() if name in _KEPT}
     with files.atomic(path) as temporary:
         save_file(state, temporary, {"settings": json.dumps(settings), "instruments": json.dumps(ear.instruments)})
-
-
-def _load_ear(path: Path) -> Ear:
-    state, settings, instruments = _read(path)
-    ear = Ear(settings, instruments)
-    load_state(ear, state, path)
-    return ear
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], Settings, list[str]]:

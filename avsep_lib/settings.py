@@ -97,8 +97,6 @@ class Settings:
     different_instruments: bool = False  # in training; False draws any two videos, as published
     augment_pictures: bool = True  # random square and mirror in training, as published; cached features go without
     colour_db: float = 0.0  # standard deviation of a random equaliser on each source in training; 0 as published
-    ripple_db: float = 0.0  # likewise, of a fine equaliser on top of it; in training of the ear only
-    speed_range: float = 0.0  # largest logarithm of a source's speed, likewise; 0.2 is three and a half semitones
     epochs: int = 100
     mixtures_per_epoch: int = 44_800
     batch_size: int = 80  # mixtures of one step, shared out among the processes that train together
@@ -181,8 +179,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "dataset": "bank", "instruments": MUSIC_21, "channels": 16, "audio_base_channels": 32, "audio_time_stride": 2,
         "mask": "ratio", "loss": "magnitude", "competing": True, "different_instruments": True, "colour_db": 4.0,
         "epochs": 20, "mixtures_per_epoch": 2400, "batch_size": 16, "optimizer": "adamw", "learning_rate": 2.0e-3,
-        "weight_decay": 1.0e-2, "speed_range": 0.2, "validation_mixtures": 192, "save_every_steps": 50,
-        "rivals": "none",
+        "weight_decay": 1.0e-2, "validation_mixtures": 192, "save_every_steps": 50, "rivals": "none",
     },
     # The Sound of Pixels as published, on a GPU.
     "published": {"workers": 8, "backbone": "resnet18", "names_first": False, "soft_masks": False, "rivals": "none"},
@@ -338,6 +335,6 @@ def _check(settings: Settings) -> None:
 
 _MAY_BE_ZERO = {
     "seed", "workers", "devices", "duets", "names_first", "augment_pictures", "pretrained", "soft_masks",
-    "weight_decay", "decay_epochs", "trunk_learning_rate", "different_instruments", "colour_db", "ripple_db",
-    "speed_range", "competing", "background_threshold",
+    "weight_decay", "decay_epochs", "trunk_learning_rate", "different_instruments", "colour_db", "competing",
+    "background_threshold",
 }  # fmt: skip

@@ -1,7 +1,5 @@
 """Training the ear: what it is asked, what it should answer, and that a training can be repeated and resumed."""
 
-import dataclasses
-
 import pandas as pd
 import pytest
 import torch
@@ -79,17 +77,6 @@ def test_validation_is_plain_pairs(settings, folder):
         assert item["sources"].shape[0] == 2 and item["closed"] and not item["colour_db"].any()
         levels = item["sources"].square().mean(1).sqrt()
         assert ((levels > 0.02) & (levels < 0.5)).all()
-
-
-def test_the_fine_equaliser_stands_on_the_coarse_one(settings, folder):
-    table = pd.read_csv(folder / "bank.csv")
-    coarse, fine = (
-        BankMixtures(table, folder, dataclasses.replace(settings, ripple_db=ripple_db))[1] for ripple_db in (0.0, 2.0)
-    )
-    assert coarse["colour_db"].shape[-1] == 7 and fine["colour_db"].shape[-1] == 37
-    assert torch.equal(coarse["sources"], fine["sources"])
-    ripple = fine["colour_db"][..., ::6] - coarse["colour_db"]  # where the coarse points are
-    assert 0.5 < ripple.std() < 4 and ripple.abs().min() > 0
 
 
 def spectra_of(*bins):
