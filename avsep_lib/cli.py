@@ -104,7 +104,7 @@ def _ablate_ear(options: argparse.Namespace) -> None:
     from avsep_lib import ear_ablation
 
     settings = from_parameters("ear", **{**ear_ablation.SMALL, **_changed(options)})
-    table, path = ear_ablation.ablate(settings, options.bank, options.clips)
+    table, path = ear_ablation.ablate(settings, options.bank, options.clips, options.only)
     print(table.round(2).to_string())
     print(path)
 
@@ -177,6 +177,9 @@ def _parser() -> argparse.ArgumentParser:
     ablation = commands.add_parser("ablate-ear", help="train small ears that lack a part of the bank, and compare them")
     ablation.add_argument(
         "--real", type=Path, dest="clips", metavar="DIR", help="real clips whose pairs are scored too (none)"
+    )
+    ablation.add_argument(
+        "--only", nargs="+", default=[], metavar="NAME", help="rows of avsep_lib/ear_ablation.py (all)"
     )
     ablation.set_defaults(command=_ablate_ear)
     for training in (ear, ablation):

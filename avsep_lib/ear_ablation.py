@@ -4,6 +4,7 @@ Used by ``avsep ablate-ear``.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from avsep_lib import bank, bss_eval, pretrained, real_clips, runs
 from avsep_lib.ear import Ear
 from avsep_lib.ear_training import Augmentation, train
 from avsep_lib.eye import Eye
-from avsep_lib.settings import Settings
+from avsep_lib.settings import Settings, StudyError
 
 SMALL = {"audio_base_channels": 16, "epochs": 3, "mixtures_per_epoch": 800}
 """In what these trainings differ from that of the project: a narrower net, and a twentieth of the mixtures."""
@@ -48,8 +49,10 @@ ROWS = {
 """By name."""
 
 
-def ablate(settings: Settings, folder: str | Path, real: str | Path | None = None) -> tuple[pd.DataFrame, Path]:
-    """Train every row, the same mixtures for all, and score them; what is trained is not trained again.
+def ablate(
+    settings: Settings, folder: str | Path, real: str | Path | None = None, only: Sequence[str] = ()
+) -> tuple[pd.DataFrame, Path]:
+    """Train every row, the same number of mixtures for all, and score them; what is trained is not trained again.
 
     Parameters
     ----------
@@ -61,6 +64,9 @@ def ablate(settings: Settings, folder: str | Path, real: str | Path | None = Non
         Real clips (``docs/real_clips.md``): their pairs of two different instruments are scored too, with true
         classes.
 
+    only : sequence of str
+        Names in :data:`ROWS`; by default all. All are compared with the first.
+
     Returns
     -------
     table : DataFrame
@@ -69,8 +75,12 @@ def ablate(settings: Settings, folder: str | Path, real: str | Path | None = Non
     path : Path
         Of the table, a CSV file.
     """
+    for name in only:
+        if name not in ROWS:
+            raise StudyError(f"--only {name!r} is not known; choose from {', '.join(ROWS)}")
     found = {}
-    for name, row in ROWS.items():
+    for name in only or ROWS:
+        row = ROWS[name]
         run = runs.begin(f"ablation_{name}", settings)
         heard = sorted(set(bank.read(folder).tone) - set(row.left_out))
         ear = train(run, folder, row.augmentation, heard, label=f"ablation_{name}")

@@ -9,7 +9,7 @@ import pytest
 from avsep_lib import ear_ablation, ear_training, real_clips
 from avsep_lib.ear import Ear
 from avsep_lib.ear_ablation import ROWS, Row
-from avsep_lib.settings import from_parameters
+from avsep_lib.settings import StudyError, from_parameters
 
 
 @pytest.fixture
@@ -33,18 +33,23 @@ def test_each_row_lacks_one_thing():
 
 
 def test_rows_are_trained_on_what_they_may_hear_and_compared(settings, bank_of_sines, monkeypatch):
-    monkeypatch.setattr(ear_ablation, "ROWS", {"whole": ROWS["whole"], "no_notes": ROWS["no_notes"]})
     heard, real = [], ear_training.BankMixtures
     monkeypatch.setattr(
         ear_training, "BankMixtures", lambda table, *more: heard.append(set(table.tone)) or real(table, *more)
     )
-    table, path = ear_ablation.ablate(settings, bank_of_sines)
+    table, path = ear_ablation.ablate(settings, bank_of_sines, only=["whole", "no_notes"])
     assert heard == [{"FluidR3", "notes"}, {"TimGM6mb"}, {"FluidR3"}, {"TimGM6mb"}]
     assert list(table.index) == ["all of it", "without real notes"]
     scores = table["SI-SDR, held-out font"]
     gains = table["SI-SDR, held-out font: gain"]
     assert gains.iloc[0] == 0 and gains.iloc[1] == pytest.approx(scores.iloc[1] - scores.iloc[0]) and gains.iloc[1] != 0
     pd.testing.assert_frame_equal(pd.read_csv(path, index_col="training"), table)
+
+
+def test_an_unknown_row_is_named_before_anything_is_trained(settings, bank_of_sines):
+    with pytest.raises(StudyError, match="'no_drums' is not known; choose from whole"):
+        ear_ablation.ablate(settings, bank_of_sines, only=["whole", "no_drums"])
+    assert not (settings.out_root / "results").exists()
 
 
 def test_real_pairs_are_scored_with_their_true_classes(settings, monkeypatch):
