@@ -94,15 +94,17 @@ def _bank(options: argparse.Namespace) -> None:
 
 
 def _train_ear(options: argparse.Namespace) -> None:
-    from avsep_lib import ear_training, runs
+    from avsep_lib import bank, ear_training, runs
 
+    bank.read(options.bank)  # before anything is written
     run = runs.begin("ear", from_parameters("ear", **_changed(options)))
     print(ear_training.train_to_file(run, options.bank))
 
 
 def _ablate_ear(options: argparse.Namespace) -> None:
-    from avsep_lib import ear_ablation
+    from avsep_lib import bank, ear_ablation
 
+    bank.read(options.bank)
     settings = from_parameters("ear", **{**ear_ablation.SMALL, **_changed(options)})
     table, path = ear_ablation.ablate(settings, options.bank, options.clips, options.only)
     print(table.round(2).to_string())
@@ -160,15 +162,25 @@ def _parser() -> argparse.ArgumentParser:
 
     separate = commands.add_parser("separate", help="give each player of a video their own track")
     separate.add_argument("video", type=Path, help="a video with sound")
-    separate.add_argument("--instruments", nargs="+", default=[], metavar="NAME", help="who plays; found if not given")
-    separate.add_argument("--players", type=int, default=2, metavar="N", help="players side by side (2)")
-    separate.add_argument("--checkpoint", type=Path, help="separator.pt of a study (the weights of the project)")
+    separate.add_argument(
+        "--instruments",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="who plays, of the 21 of MUSIC-21; found if not given",
+    )
+    separate.add_argument("--players", type=int, default=2, metavar="N", help="players side by side, if not named (2)")
+    separate.add_argument(
+        "--checkpoint", type=Path, help="separator.pt of a study or ear.safetensors (that of the project)"
+    )
     separate.add_argument("--out", type=Path, help="folder for what comes out (out/ and the video's name)")
     separate.set_defaults(command=_separate)
 
     bank = commands.add_parser("bank", help="fetch free sounds and have every instrument played on them")
-    bank.add_argument("--folder", type=Path, default=_BANK, metavar="DIR", help="where to (data/bank)")
-    bank.add_argument("--per-tone", type=int, default=40, metavar="N", help="performances of each on each font (40)")
+    bank.add_argument("--folder", type=Path, default=_BANK, metavar="DIR", help="folder of the bank (data/bank)")
+    bank.add_argument(
+        "--per-tone", type=int, default=40, metavar="N", help="performances of an instrument on a font (40)"
+    )
     bank.add_argument("--workers", type=int, default=2, metavar="N", help="processes (2)")
     bank.set_defaults(command=_bank)
 
@@ -184,7 +196,9 @@ def _parser() -> argparse.ArgumentParser:
     ablation.set_defaults(command=_ablate_ear)
     for training in (ear, ablation):
         training.add_argument("--bank", type=Path, default=_BANK, metavar="DIR", help="of `avsep bank` (data/bank)")
-        training.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change settings of the ear")
+        training.add_argument(
+            "--set", nargs="+", default=[], metavar="NAME=VALUE", help="change settings, of avsep_lib/settings.py"
+        )
         training.add_argument("--out", type=Path, help="folder for results and checkpoints (the project)")
 
     real = commands.add_parser("score-real", help="score the weights of the project on a folder of real clips")

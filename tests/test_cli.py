@@ -191,10 +191,12 @@ def test_the_bank_says_what_it_holds_and_what_it_lacks(capsys, tmp_path, monkeyp
 def test_an_ear_is_not_trained_without_a_bank(capsys, tmp_path):
     line = refused(capsys, "train-ear", "--bank", tmp_path / "nothing", "--out", tmp_path)
     assert "nothing" in line and "avsep bank" in line
+    assert not any(tmp_path.iterdir())
 
 
 def test_the_ear_is_trained_with_the_settings_that_were_asked_for(capsys, tmp_path, monkeypatch):
     trained = []
+    monkeypatch.setattr(bank, "read", lambda folder: None)
     monkeypatch.setattr(
         ear_training, "train_to_file", lambda run, folder: trained.append((run.settings, folder)) or tmp_path / "ear"
     )
