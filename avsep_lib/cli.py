@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from avsep_lib import __version__
-from avsep_lib.settings import PRESETS, PROJECT_ROOT, StudyError, from_parameters, parse_assignments
+from avsep_lib.settings import PROJECT_ROOT, STUDIES, StudyError, from_parameters, parse_assignments
 
-_STUDIES = tuple(name for name, preset in PRESETS.items() if preset.get("dataset") != "bank")
 _BANK = PROJECT_ROOT / "data" / "bank"
 
 
@@ -132,7 +131,7 @@ def _changed(options: argparse.Namespace) -> dict[str, object]:
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     """What names the settings of a study."""
-    parser.add_argument("--preset", choices=_STUDIES, default="laptop", help="size of the run (laptop)")
+    parser.add_argument("--preset", choices=STUDIES, default="laptop", help="size of the run (laptop)")
     parser.add_argument("--dataset", help="rendered, an index.csv, or Sound-of-Pixels lists (rendered)")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change single settings")
     parser.add_argument("--out", type=Path, help="folder for results, figures and checkpoints (the project)")

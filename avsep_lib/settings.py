@@ -184,6 +184,8 @@ PRESETS: dict[str, dict[str, object]] = {
     # The Sound of Pixels as published, on a GPU.
     "published": {"workers": 8, "backbone": "resnet18", "names_first": False, "soft_masks": False, "rivals": "none"},
 }  # fmt: skip
+STUDIES = tuple(name for name, preset in PRESETS.items() if preset.get("dataset") != "bank")
+"""Presets that the notebooks can run; the others train on the sound bank."""
 
 _CHOICES = {
     "preset": tuple(PRESETS),

@@ -7,7 +7,7 @@ import pytest
 
 from avsep_lib import recipes
 from avsep_lib.recipes import LADDER, MAIN, RECIPES, TABLE_1
-from avsep_lib.settings import PRESETS, StudyError, from_parameters, to_dict
+from avsep_lib.settings import STUDIES, StudyError, from_parameters, to_dict
 
 AUDIO_NET = {"audio_levels", "audio_base_channels", "audio_time_stride"}
 
@@ -24,7 +24,7 @@ def changes(recipe, preset):
     return {name: value for name, value in theirs.items() if value != ours[name]}
 
 
-@pytest.mark.parametrize("size", PRESETS)
+@pytest.mark.parametrize("size", STUDIES)
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_settings_of_every_recipe_are_possible(name, size):
     settings = RECIPES[name].settings(from_parameters(size))
