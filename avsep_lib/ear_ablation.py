@@ -63,7 +63,6 @@ def ablate(
     real : str or Path, optional
         Real clips (``docs/real_clips.md``): their pairs of two different instruments are scored too, with true
         classes.
-
     only : sequence of str
         Names in :data:`ROWS`; by default all. All are compared with the first.
 
@@ -78,11 +77,11 @@ def ablate(
     for name in only:
         if name not in ROWS:
             raise StudyError(f"--only {name!r} is not known; choose from {', '.join(ROWS)}")
-    found = {}
+    tones, found = set(bank.read(folder).tone), {}
     for name in only or ROWS:
         row = ROWS[name]
         run = runs.begin(f"ablation_{name}", settings)
-        heard = sorted(set(bank.read(folder).tone) - set(row.left_out))
+        heard = sorted(tones - set(row.left_out))
         ear = train(run, folder, row.augmentation, heard, label=f"ablation_{name}")
         history = pd.read_csv(run.folder / "history.csv")
         best = history.loc[history.loss_validation.idxmin()]
