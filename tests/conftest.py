@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from avsep_lib import clips, networks, rendered
+from avsep_lib import clips, duets, networks, rendered
 from avsep_lib.mixtures import Mixer
 from avsep_lib.runs import begin
 from avsep_lib.settings import PROJECT_ROOT, from_parameters
@@ -79,6 +79,25 @@ def store(index, tiny, backbone):
     store = VideoStore(index, tiny)
     store.prepare(backbone)
     return store
+
+
+@pytest.fixture(scope="session")
+def duet(index):
+    """A rendered duet."""
+    return clips.choose(index, "test", "duet").iloc[0]
+
+
+@pytest.fixture(scope="session")
+def separator(tiny):
+    """Untrained, and with pictures large enough for a grid of five columns."""
+    torch.manual_seed(0)
+    return networks.Separator(dataclasses.replace(tiny, frame_size_px=96), tiny.instruments).eval()
+
+
+@pytest.fixture(scope="session")
+def separation(separator, duet):
+    """What the untrained separator makes of the duet."""
+    return duets.separate_video(separator, duet.path)
 
 
 @pytest.fixture

@@ -5,9 +5,11 @@ import re
 import numpy as np
 import pytest
 import soundfile
+from made_duets import strip
 
 from avsep_lib import duets, listening, media, networks
 from avsep_lib.settings import StudyError
+from avsep_lib.sound_maps import SoundMaps
 
 
 def decoded(page):
@@ -18,13 +20,13 @@ def decoded(page):
 
 @pytest.fixture
 def separation(tmp_path):
-    players = [duets.Player("cello", 0.9, 0.0, 0.5), duets.Player("flute", 0.9, 0.5, 1.0)]
+    players = [strip("cello", 0.9, 0.0, 0.5), strip("flute", 0.9, 0.5, 1.0)]
     estimates = np.stack([np.full(100, 0.25), np.full(100, -0.05)]).astype(np.float32)
     paths = [tmp_path / f"{name}.wav" for name in ("mixture", "cello", "flute")]
     for path, sound in zip(paths, [estimates.sum(0), *estimates], strict=True):
         media.write_audio(path, sound, 8000)
     empty = np.zeros((7, 12), np.float32)
-    return duets.Separation(paths[0], players, paths[1:], 100, empty, np.stack([empty, empty]),
+    return duets.Separation(paths[0], players, paths[1:], 100, SoundMaps(empty, np.stack([empty, empty])),
                             np.zeros((9, 16, 3), np.uint8), 8000)  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from avsep_lib import components, duets, media, networks, pretrained, synthesis
+from avsep_lib import components, duets, media, networks, pretrained, sound_maps, synthesis
 from avsep_lib.ear import Ear
 from avsep_lib.pretrained import Pretrained
 from avsep_lib.scores import Note
@@ -205,11 +205,13 @@ def video(tmp_path_factory, settings):
 def test_a_duet_is_found_and_separated(separator, video):
     found = duets.separate_video(separator, video)
     assert [player.instrument for player in found.players] == ["flute", "cello"]
-    assert found.players[0].right == pytest.approx(3 / 7) and min(p.confidence for p in found.players) > 0.5
+    assert found.players[0].part[2] == pytest.approx(3 / 7) and min(p.confidence for p in found.players) > 0.5
     np.testing.assert_allclose(found.estimates, separator.separate_named(found.mixture, ["flute", "cello"]), atol=1e-5)
-    assert found.sound_map.shape == (GRID, GRID) and np.isfinite(found.sound_map).all() and found.sound_map.max() > 0
-    np.testing.assert_allclose(found.owner_map.sum(0), 1, atol=1e-5)
-    assert (found.owner_map[0, :, :2] > 0.5).all() and (found.owner_map[1, :, 5:] > 0.5).all()
+    assert (
+        found.maps.energy.shape == (GRID, GRID) and np.isfinite(found.maps.energy).all() and found.maps.energy.max() > 0
+    )
+    np.testing.assert_allclose(found.maps.owners.sum(0), 1, atol=1e-5)
+    assert (found.maps.owners[0, :, :2] > 0.5).all() and (found.maps.owners[1, :, 5:] > 0.5).all()
 
 
 def test_a_duet_whose_players_are_told(separator, video):
@@ -220,7 +222,7 @@ def test_a_duet_whose_players_are_told(separator, video):
 
 
 def test_places_of_a_video_can_ask(separator, video):
-    answers = duets.ask_places(separator, video, [(0.1, 0.5), (0.9, 0.5)])
+    answers = sound_maps.ask_places(separator, video, [(0.1, 0.5), (0.9, 0.5)])
     told = np.concatenate([separator.separate_named(media.read_audio(video, 11_025), [name]) for name in ("flute",)])
     assert answers.shape == (2, told.shape[1])
     assert np.corrcoef(answers[0], told[0])[0, 1] > np.corrcoef(answers[1], told[0])[0, 1]
