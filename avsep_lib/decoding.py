@@ -98,40 +98,55 @@ def warn(path, faults):
         warnings.warn(f"{path}: {faults[0]}{more}; went on with the rest", stacklevel=3)
 
 
-def sound_pieces(container, stream, faults):
-    """(rate, mono block) in order, with silence for what is missing, so that sound stays with picture."""
+def sound_pieces(container, stream, faults, channels=0):
+    """(rate, block) in order, with silence for what is missing, so that sound stays with picture.
+
+    Blocks are mono, (n,), or with ``channels`` all of these, (n, channels).
+    """
+    shape = (channels,) if channels else ()
     end_s, longest_s = _origin_s(container), (container.duration or 0) / av.time_base
     for frame in decoded(container, stream, faults):
         gap_s = 0.0 if frame.time is None else frame.time - end_s
         if _SOUND_GAP_S < gap_s <= longest_s:  # a hole longer than the file is a broken time stamp
-            yield frame.sample_rate, np.zeros(round(gap_s * frame.sample_rate), np.float32)
+            yield frame.sample_rate, np.zeros((round(gap_s * frame.sample_rate), *shape), np.float32)
             end_s += gap_s
-        yield frame.sample_rate, _mono(frame)
+        block = _samples(frame)
+        if not channels:
+            block = block.mean(axis=1)
+        elif block.shape[1] != channels:  # a file may change in the middle
+            block = np.repeat(block.mean(axis=1, keepdims=True), channels, axis=1)
+        yield frame.sample_rate, block
         end_s += frame.samples / frame.sample_rate
 
 
-def _mono(frame):
-    """Mean of the channels of a decoded block, float32 (n,), whatever its sample format."""
+def _samples(frame):
+    """A decoded block as float32 (n, C), whatever its sample format."""
     samples = frame.to_ndarray()  # (C, n) planar, (1, n * C) packed
-    if not frame.format.is_planar:
-        samples = samples.reshape(frame.samples, -1).T
-    mean = samples.mean(axis=0)
-    if samples.dtype.kind != "f":
-        full = 2.0 ** (8 * samples.itemsize - 1)
-        mean = (mean - full * (samples.dtype.kind == "u")) / full
-    return mean.astype(np.float32)
+    samples = samples.T if frame.format.is_planar else samples.reshape(frame.samples, -1)
+    if samples.dtype.kind == "f":
+        return samples.astype(np.float32, copy=False)
+    full = 2.0 ** (8 * samples.itemsize - 1)
+    return ((samples - full * (samples.dtype.kind == "u")) / full).astype(np.float32)
 
 
-def resampled(pieces, sample_rate_hz):
-    """Arrays at one rate, block by block, so that only the result is held in memory."""
-    nothing = np.zeros(0, np.float32)
+def resampled(pieces, sample_rate_hz, channels=0):
+    """Blocks of :func:`sound_pieces` at one rate, one by one, so that only the result is held in memory."""
+    nothing = np.zeros((0, channels) if channels else 0, np.float32)
     resampler, current = None, None
     for rate, samples in chain(pieces, [(None, nothing)]):
         if rate != current and resampler is not None:
             yield resampler.resample_chunk(nothing, last=True)
         if rate != current and rate is not None:
-            resampler, current = soxr.ResampleStream(rate, sample_rate_hz, 1, dtype="float32"), rate
-        yield resampler.resample_chunk(samples) if rate is not None else nothing
+            resampler, current = _resampler(rate, sample_rate_hz, channels), rate
+        if rate is not None:
+            yield samples if resampler is None else resampler.resample_chunk(samples)
+
+
+def _resampler(rate, sample_rate_hz, channels):
+    """What brings blocks to a rate; None where they have it, so that they stay as they are."""
+    if rate == sample_rate_hz:
+        return None
+    return soxr.ResampleStream(rate, sample_rate_hz, max(channels, 1), dtype="float32")
 
 
 class Walk:

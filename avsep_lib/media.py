@@ -103,12 +103,18 @@ def read_audio(path: str | Path, sample_rate_hz: int) -> np.ndarray:
     return np.concatenate(list(audio_blocks(path, sample_rate_hz)))
 
 
-def audio_blocks(path: str | Path, sample_rate_hz: int) -> Iterator[np.ndarray]:
+def audio_blocks(path: str | Path, sample_rate_hz: int, channels: int = 0) -> Iterator[np.ndarray]:
     """:func:`read_audio` in blocks as they are decoded, so that sound of any length fits into memory.
+
+    Parameters
+    ----------
+    path, sample_rate_hz : as in :func:`read_audio`
+    channels : int
+        0 mixes down to one. The number that :func:`probe` tells keeps them apart.
 
     Yields
     ------
-    float32 array, shape (n,)
+    float32 array, shape (n,) or (n, channels)
         None is empty. The same errors and warnings come, those about its end only there.
     """
     faults: list[str] = []
@@ -119,8 +125,8 @@ def audio_blocks(path: str | Path, sample_rate_hz: int) -> Iterator[np.ndarray]:
         promised_s = decoding.promised_s(container, stream)
     length, count, behind = round(promised_s * sample_rate_hz), 0, []
     with decoding.opened(path) as container:  # again, since looking for the end may have walked there
-        pieces = decoding.sound_pieces(container, decoding.track(container, "audio"), faults)
-        for block in decoding.resampled(pieces, sample_rate_hz):
+        pieces = decoding.sound_pieces(container, decoding.track(container, "audio"), faults, channels)
+        for block in decoding.resampled(pieces, sample_rate_hz, channels):
             kept = block[: max(length - count, 0)]
             count += len(block)
             if count > length + _PADDING:  # more than padding: it is sound, whatever the header says
@@ -363,10 +369,13 @@ def write_audio(path: str | Path, audio: np.ndarray, sample_rate_hz: int) -> Non
 
 
 @contextmanager
-def audio_writer(path: str | Path, sample_rate_hz: int, channels: int = 1) -> Iterator[Callable[[np.ndarray], None]]:
+def audio_writer(
+    path: str | Path, sample_rate_hz: int, channels: int = 1, large: bool = False
+) -> Iterator[Callable[[np.ndarray], None]]:
     """:func:`write_audio` block by block: gives a function that appends samples, float (n,) or (n, channels).
 
-    The file appears when the block ends well, and not at all when it does not.
+    The file appears when the block ends well, and not at all when it does not. A ``large`` one may exceed the 4 GB of
+    plain WAV: it is RF64, which most programs read as WAV.
     """
 
     def write(samples: np.ndarray) -> None:
@@ -378,7 +387,9 @@ def audio_writer(path: str | Path, sample_rate_hz: int, channels: int = 1) -> It
 
     with atomic(path) as part:
         try:
-            file = soundfile.SoundFile(part, "w", sample_rate_hz, channels, subtype="FLOAT", format="WAV")
+            file = soundfile.SoundFile(
+                part, "w", sample_rate_hz, channels, subtype="FLOAT", format="RF64" if large else "WAV"
+            )
         except (soundfile.SoundFileError, OSError) as error:
             raise _refused(path, error) from error
         with file:

@@ -1,7 +1,7 @@
 """Sound of any length in windows that overlap by half, and what became of them cross-faded into one sound again.
 
-Both work block by block: no more than a few windows are held. Axes: N sources, L samples of a window. Used through
-``networks`` by notebooks 03 to 05.
+Both work block by block: no more than a few windows are held. Axes: N sources, L samples of a window. Used by
+``separators`` and ``full_band``.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,19 +16,19 @@ def cut(blocks: Iterable[np.ndarray], length: int) -> Iterator[tuple[np.ndarray,
 
     Parameters
     ----------
-    blocks : iterable of float arrays, shape (n,)
+    blocks : iterable of float arrays, shape (n,) or (n, channels)
         Of any sizes; read only as far as the next window needs.
     length : int
         Samples L of a window.
 
     Yields
     ------
-    window : float32 array, shape (L,)
+    window : float32 array, shape (L,) or (L, channels)
         From every multiple of ``L // 2`` on, until one reaches the end; the last one is filled up with silence.
     own : int
         Samples at its beginning that no later window holds: ``L // 2``, and what is left in the last one.
     """
-    half, parts, count = length // 2, [np.zeros(0, np.float32)], 0
+    half, parts, count = length // 2, [], 0
     for block in blocks:
         parts.append(np.asarray(block, np.float32))
         count += len(block)
@@ -39,8 +39,8 @@ def cut(blocks: Iterable[np.ndarray], length: int) -> Iterator[tuple[np.ndarray,
             yield held[:length], half
             held = held[half:]
         parts, count = [held], len(held)
-    held = np.concatenate(parts)
-    yield np.pad(held, (0, length - len(held))), len(held)
+    held = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    yield np.pad(held, ((0, length - len(held)), *[(0, 0)] * (held.ndim - 1))), len(held)
 
 
 class CrossFade:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from avsep_lib import media
-from avsep_lib.duets import Separation
+from avsep_lib.duets import Separation, track_paths
 from avsep_lib.sound_maps import SoundMaps
 from avsep_lib.watching import Player
 
@@ -22,7 +22,7 @@ def wave(seconds=2.0, level=0.3):
 def made_separation(path, players, energy=None, owners=None):
     """A separation whose tracks lie beside the video."""
     count = len(players)
-    tracks = [path.with_name(f"{path.stem}_{n}.wav") for n in range(count)]
+    tracks = track_paths(players, path.with_suffix(""))
     for n, track in enumerate(tracks):
         media.write_audio(track, wave(level=0.1 * (n + 1)), RATE_HZ)
     shape = (2, 4)

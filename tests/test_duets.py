@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made_duets import RATE_HZ, made_separation, strip, wave
 
-from avsep_lib import duets, media
+from avsep_lib import duets, full_band, media
 from avsep_lib.settings import StudyError
 
 
@@ -123,14 +123,14 @@ def test_without_a_folder_the_tracks_go_with_the_separation(separator, duet):
 
 
 def test_a_failure_in_the_middle_leaves_no_track(separator, duet, tmp_path, monkeypatch):
-    plain = separator.stream
+    plain = full_band.stream
 
-    def failing(*given):
-        pieces = plain(*given)
+    def failing(*given, **named):
+        pieces = plain(*given, **named)
         yield next(pieces)
         raise RuntimeError("out of ideas")
 
-    monkeypatch.setattr(separator, "stream", failing)
+    monkeypatch.setattr(full_band, "stream", failing)
     with pytest.raises(RuntimeError, match="out of ideas"):
         duets.separate_video(separator, duet.path, out=tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
