@@ -103,7 +103,9 @@ def _clips(blocks: Iterable[np.ndarray], length: int) -> Iterator[tuple[int, np.
             held, start = held[length:], start + length
 
 
-def ask_places(separator: BaseSeparator, path: str | Path, places: Sequence[tuple[float, float]]) -> np.ndarray:
+def ask_places(
+    separator: BaseSeparator, path: str | Path, places: Sequence[tuple[float, float]], seen: Watched | None = None
+) -> np.ndarray:
     """The sound that single places of the picture ask for: pixel queries.
 
     Parameters
@@ -113,12 +115,14 @@ def ask_places(separator: BaseSeparator, path: str | Path, places: Sequence[tupl
         A video with sound.
     places : sequence of (x, y)
         As shares of the picture's width and height.
+    seen : Watched, optional
+        What ``look`` saw in the video, where it is asked again and again.
 
     Returns
     -------
     float32 array, shape (places, L)
     """
-    seen = look(separator, path)
+    seen = look(separator, path) if seen is None else seen
 
     def queries(start: int) -> Tensor:
         looks = separator.over_pictures(seen.looks_near(start))  # (P, K, h, w) -> (K, h, w)
