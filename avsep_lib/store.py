@@ -185,14 +185,22 @@ def grid_times_s(samples: int, settings: Settings) -> np.ndarray:
 
 
 def check_sound(
-    path: str | Path, samples: int, mean_square: float, settings: Settings, if_short: str, if_silent: str
+    path: str | Path,
+    samples: int,
+    mean_square: float,
+    settings: Settings,
+    if_short: str,
+    if_silent: str,
+    least_s: float | None = None,
 ) -> None:
-    """Refuse sound that is shorter than a clip or silent, by the name of its video and with what to do about it."""
-    if samples < settings.clip_samples:
-        raise StudyError(
-            f"{path}: its sound lasts {samples / settings.sample_rate_hz:.2f} s, shorter than a clip of "
-            f"{settings.clip_s:.2f} s; {if_short}"
-        )
+    """Refuse sound that is too short or silent, by the name of its video and with what to do about it.
+
+    Too short is what is shorter than a clip, or than ``least_s``.
+    """
+    if samples < (settings.clip_samples if least_s is None else least_s * settings.sample_rate_hz):
+        least = f"a clip of {settings.clip_s:.2f} s" if least_s is None else f"{least_s:.2f} s"
+        lasts = f"its sound lasts {samples / settings.sample_rate_hz:.2f} s"
+        raise StudyError(f"{path}: {lasts}, shorter than {least}; {if_short}")
     if _decibels(mean_square) < SILENT_DB:
         raise StudyError(f"{path}: is silent ({_decibels(mean_square):.0f} dB); {if_silent}")
 

@@ -18,6 +18,7 @@ from avsep_lib.separators import BaseSeparator
 from avsep_lib.settings import Settings, StudyError
 from avsep_lib.store import check_sound, grid_times_s
 
+_SHORTEST_S = 0.5  # of a video: what is shorter than a clip is filled up with silence
 _NARROWEST = 0.25  # of a player's strip, as a share of an even division of the picture
 _PICTURES = {
     "cpu": 2,
@@ -178,7 +179,8 @@ def _checked_samples(path: str | Path, settings: Settings) -> int:
     for block in media.audio_blocks(path, settings.sample_rate_hz):
         samples += len(block)
         total += float(np.square(block, dtype=np.float64).sum())
-    check_sound(path, samples, total / samples, settings, "give a longer video", "there is nothing to separate")
+    mean = total / samples
+    check_sound(path, samples, mean, settings, "give a longer video", "there is nothing to separate", _SHORTEST_S)
     return samples
 
 

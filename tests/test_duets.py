@@ -77,7 +77,7 @@ def bad_video(kind, path):
     elif kind == "silent":
         media.write_video(path, frames, 8, wave(level=0), RATE_HZ)
     elif kind == "short":
-        media.write_video(path, frames, 8, wave(seconds=0.7), RATE_HZ)
+        media.write_video(path, frames, 8, wave(seconds=0.3), RATE_HZ)
     elif kind == "half":
         media.write_video(path, frames, 8, wave(), RATE_HZ)
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -93,7 +93,7 @@ def bad_video(kind, path):
         ("half", "cut off"),
         ("mute", "no sound"),
         ("silent", "silent"),
-        ("short", "0.70 s, shorter than a clip"),
+        ("short", "0.30 s, shorter than 0.50 s"),
         ("blind", "no picture"),
     ],
 )
