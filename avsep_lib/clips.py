@@ -5,7 +5,7 @@ One row is one video, with the columns
 - ``video_id``: text, unique
 - ``path``: its file; absolute in memory, relative to the index in ``index.csv``
 - ``kind``: ``solo`` or ``duet``
-- ``instruments``: names joined by ``+``, one for a solo, two for a duet (``cello+flute``)
+- ``instruments``: names joined by ``+``, one for a solo, two or more for a duet (``cello+flute``)
 - ``split``: ``train``, ``validation`` or ``test``
 - ``duration_s``: length in seconds
 - ``frames_path``, ``n_frames``: where the pictures are. For a video these are ``path`` and 0; the lists of
@@ -29,7 +29,7 @@ from avsep_lib.files import atomic
 from avsep_lib.settings import StudyError
 
 COLUMNS = ("video_id", "path", "kind", "instruments", "split", "duration_s")
-PLAYERS = {"solo": 1, "duet": 2}
+KINDS = ("solo", "duet")  # a piece for one player, and for several
 SPLITS = ("train", "validation", "test")
 SOUND_OF_PIXELS_FPS = 8
 _LEVELS_UP = 3  # how far above a Sound-of-Pixels list its files are looked for
@@ -107,7 +107,7 @@ def read_sound_of_pixels_index(path: str | Path, split: str = "train") -> pd.Dat
     Parameters
     ----------
     path : path of the list, a CSV file without a header. The name of the folder of a row's audio is its
-        instrument; two names with a space between are a duet (``flute violin``). Relative paths are tried from
+        instrument; names with a space between are a duet (``flute violin``). Relative paths are tried from
         the folder of the list and from three folders above it.
     split : the split that all its rows belong to
 
@@ -142,12 +142,11 @@ def read_sound_of_pixels_index(path: str | Path, split: str = "train") -> pd.Dat
             "put the list beside its data folder"
         )
     names = [Path(text).parent.name.split() for text in audio]
-    kinds = {players: kind for kind, players in PLAYERS.items()}
     table = pd.DataFrame(
         {
             "video_id": [Path(text).stem for text in audio],
             "path": [os.path.normpath(base / text) for text in audio],
-            "kind": [kinds.get(len(name), f"piece for {len(name)}") for name in names],
+            "kind": [KINDS[len(name) > 1] for name in names],
             "instruments": ["+".join(name) for name in names],
             "split": split,
             "duration_s": [_number(text) / SOUND_OF_PIXELS_FPS for text in numbers],
@@ -230,14 +229,17 @@ def counts(index: pd.DataFrame) -> pd.DataFrame:
     return table.reindex(columns=pd.Index(SPLITS, name="split"), fill_value=0)
 
 
-def choose(index: pd.DataFrame, split: str | None = None, kind: str | None = None) -> pd.DataFrame:
-    """The videos of a split, of a kind, or of both.
+def choose(
+    index: pd.DataFrame, split: str | None = None, kind: str | None = None, players: int | None = None
+) -> pd.DataFrame:
+    """The videos of a split, of a kind, of a number of players, or of all these.
 
     Parameters
     ----------
     index : table with the columns above
     split : one of ``SPLITS``; None for all
     kind : ``solo`` or ``duet``; None for both
+    players : how many play; None for any number
 
     Returns
     -------
@@ -250,12 +252,15 @@ def choose(index: pd.DataFrame, split: str | None = None, kind: str | None = Non
         If no video is left, or the split or kind is unknown.
     """
     chosen = index
-    for column, wanted, known in (("split", split, SPLITS), ("kind", kind, tuple(PLAYERS))):
+    for column, wanted, known in (("split", split, SPLITS), ("kind", kind, KINDS)):
         if wanted is not None:
             _check_known(f"choose {column}", column, wanted, known)
             chosen = chosen[chosen[column] == wanted]
+    if players is not None:
+        chosen = chosen[chosen["instruments"].str.count(r"\+") + 1 == players]
     if chosen.empty:
-        asked = " and ".join(f"{name} {value}" for name, value in (("split", split), ("kind", kind)) if value)
+        named = (("split", split), ("kind", kind), ("players", players))
+        asked = " and ".join(f"{name} {value}" for name, value in named if value is not None)
         raise ClipsError(
             f"none of the {len(index)} videos of the index is of {asked or 'any kind'}; "
             "add some, or split the index again"
@@ -331,13 +336,13 @@ def _checked(table, path, first_row, instruments, check_files):
 
 def _check_row(row, where, instruments):
     """Refuse what a row cannot say."""
-    _check_known(where, "kind", row["kind"], tuple(PLAYERS))
+    _check_known(where, "kind", row["kind"], KINDS)
     _check_known(where, "split", row["split"], SPLITS)
     names = row["instruments"].split("+")
-    if len(names) != PLAYERS[row["kind"]]:
+    if row["kind"] != KINDS[len(names) > 1]:
+        wanted = "1 instrument" if row["kind"] == "solo" else "2 or more instruments"
         raise ClipsError(
-            f"{where}: a {row['kind']} has {PLAYERS[row['kind']]} instrument(s), not "
-            f"{row['instruments']!r}; correct kind or instruments"
+            f"{where}: a {row['kind']} has {wanted}, not {row['instruments']!r}; correct kind or instruments"
         )
     for name in names:
         if not name:

@@ -1,7 +1,8 @@
 """The embedded data set: MP4 files of players, made from a seed.
 
-Each video has a player, a score, a performer and a scene of its own. Duets have two players side by side in one
-picture; beside each lie the true track of every player and a JSON file with the true boxes. Used by every notebook.
+Each video has a player, a score, a performer and a scene of its own. Duets have two, three or four players side by side
+in one picture; beside each lie the true track of every player and a JSON file with the true boxes. Used by every
+notebook.
 """
 
 import hashlib
@@ -18,10 +19,10 @@ from joblib.externals.loky import get_reusable_executor
 from avsep_lib import clips, drawings, files, media, performers, scores
 from avsep_lib.settings import Settings, StudyError, to_dict
 
-_DECIDES = ("instruments", "solos_train", "solos_validation", "solos_test", "duets", "video_s", "video_fps",
-            "video_height_px", "soundfont", "seed")  # fmt: skip
+_DECIDES = ("instruments", "solos_train", "solos_validation", "solos_test", "duets", "trios", "quartets",
+            "video_s", "video_fps", "video_height_px", "soundfont", "seed")  # fmt: skip
 _SAMPLE_RATE_HZ = 22_050  # of the sound in the files
-_WIDTHS = {1: 4 / 3, 2: 9 / 5}  # width of the picture by players, as a multiple of its height
+_WIDTHS = {1: 4 / 3, 2: 9 / 5, 3: 12 / 5, 4: 14 / 5}  # width of the picture by players, as a multiple of its height
 VERSION = 1
 """Goes up when the same settings would render other videos, so that old ones are not taken for new."""
 
@@ -78,11 +79,15 @@ def planned(settings: Settings) -> pd.DataFrame:
             for number in range(count):
                 video_id = f"{instrument}-{split}-{number:03d}"
                 rows.append((video_id, f"solos/{video_id}.mp4", "solo", instrument, split, settings.video_s))
-    rng = np.random.default_rng([settings.seed, 2])
-    for number in range(settings.duets):
-        pair = "+".join(settings.instruments[i] for i in rng.choice(len(settings.instruments), 2, replace=False))
-        video_id = f"duet-{number:03d}-{pair.replace('+', '-')}"
-        rows.append((video_id, f"duets/{video_id}.mp4", "duet", pair, "test", settings.video_s))
+    pieces = {"duet": settings.duets, "trio": settings.trios, "quartet": settings.quartets}
+    for players, (word, count) in enumerate(pieces.items(), start=2):
+        if players > len(settings.instruments):
+            continue  # they all play different instruments
+        rng = np.random.default_rng([settings.seed, players])  # its own, so that more of some change none of the others
+        for number in range(count):
+            chosen = [settings.instruments[i] for i in rng.choice(len(settings.instruments), players, replace=False)]
+            video_id = f"{word}-{number:03d}-{'-'.join(chosen)}"
+            rows.append((video_id, f"duets/{video_id}.mp4", "duet", "+".join(chosen), "test", settings.video_s))
     return pd.DataFrame(rows, columns=["video_id", "path", "kind", "instruments", "split", "duration_s"])
 
 

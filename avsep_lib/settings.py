@@ -68,6 +68,8 @@ class Settings:
     solos_validation: int = 5
     solos_test: int = 8
     duets: int = 24  # in all; every one is a test video
+    trios: int = 5  # likewise, of three players; none where there are fewer instruments
+    quartets: int = 5  # and of four
     video_s: float = 20.0  # length of a rendered video
     video_fps: int = 16
     video_height_px: int = 240
@@ -149,7 +151,7 @@ PRESETS: dict[str, dict[str, object]] = {
     # Minutes to seconds: does everything run? Its scores mean nothing.
     "smoke": {
         "instruments": ("acoustic_guitar", "flute", "tuba", "xylophone"),
-        "solos_train": 3, "solos_validation": 1, "solos_test": 2, "duets": 2, "video_s": 4.0,
+        "solos_train": 3, "solos_validation": 1, "solos_test": 2, "duets": 2, "trios": 1, "quartets": 1, "video_s": 4.0,
         "clip_samples": 16_383, "log_bins": 64, "frame_spacing": 8, "frames_per_clip": 2, "frame_size_px": 96,
         "channels": 8, "audio_levels": 4, "audio_base_channels": 8, "audio_time_stride": 2,
         "mask": "ratio", "loss": "magnitude", "competing": True, "different_instruments": True,
@@ -160,7 +162,8 @@ PRESETS: dict[str, dict[str, object]] = {
     },
     # The default: all of the study on two cores within a quarter of an hour.
     "laptop": {
-        "solos_train": 24, "solos_validation": 2, "solos_test": 4, "duets": 12, "video_s": 6.0, "video_fps": 10,
+        "solos_train": 24, "solos_validation": 2, "solos_test": 4, "duets": 12, "trios": 4, "quartets": 4,
+        "video_s": 6.0, "video_fps": 10,
         "clip_samples": 32_767, "log_bins": 128, "frame_spacing": 16, "feature_fps": 0.5,
         "channels": 16, "audio_levels": 6, "audio_base_channels": 20, "audio_time_stride": 2,
         "mask": "ratio", "loss": "magnitude", "competing": True, "different_instruments": True,
@@ -336,7 +339,8 @@ def _check(settings: Settings) -> None:
 
 
 _MAY_BE_ZERO = {
-    "seed", "workers", "devices", "duets", "names_first", "augment_pictures", "pretrained", "soft_masks",
+    "seed", "workers", "devices", "duets", "trios", "quartets", "names_first", "augment_pictures", "pretrained",
+    "soft_masks",
     "weight_decay", "decay_epochs", "trunk_learning_rate", "different_instruments", "colour_db", "competing",
     "background_threshold",
 }  # fmt: skip

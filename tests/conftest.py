@@ -34,6 +34,8 @@ def tiny(tmp_path_factory):
         solos_validation=1,
         solos_test=1,
         duets=1,
+        trios=0,
+        quartets=0,
         video_height_px=96,
         video_fps=8,
         frame_size_px=64,

@@ -91,7 +91,7 @@ def test_a_moved_folder_is_still_read(tmp_path):
         ("v9,solo/v9.mp4,trio,violin,train,5", "trio"),
         ("v9,solo/v9.mp4,solo,violin,training,5", "did you mean train"),
         ("v9,solo/v9.mp4,solo,violin+cello,train,5", "violin+cello"),
-        ("v9,solo/v9.mp4,duet,violin,train,5", "a duet has 2"),
+        ("v9,solo/v9.mp4,duet,violin,train,5", "a duet has 2 or more"),
         ("v9,solo/v9.mp4,duet,violin+,train,5", "lacks a name"),
         ("v9,solo/v9.mp4,solo,,train,5", "lacks a name"),
         ("v9,solo/v9.mp4,solo,violine,train,5", "did you mean violin"),
@@ -218,7 +218,7 @@ def test_sound_of_pixels_faults(tmp_path):
     said([lines[0], lines[0]], "row 2", "row 1")
     said([line.rsplit(",", 1)[0] for line in lines], "2 columns")
     said([line.replace("./data", "./nowhere") for line in lines], "row 1", "nowhere")
-    said(["./data/audio/a b c/x.mp3,./data/frames/x.mp4,9", lines[0]], "row 1", "kind")
+    said(["./data/audio/a b c/x.mp3,./data/frames/x.mp4,9", lines[0]], "row 1", "a b c/x.mp3 does not exist")
     with pytest.raises(ClipsError, match="unknown split 'val'"):
         path.write_text(lines[0])
         read_sound_of_pixels_index(path, "val")
@@ -314,3 +314,13 @@ def test_choose(tmp_path):
         choose(index, "train", "duet")
     with pytest.raises(ClipsError, match="unknown split 'val'"):
         choose(index, "val")
+
+
+def test_choose_by_number_of_players(tmp_path):
+    more = ["t1,duet/t1.mp4,duet,cello+flute+tuba,test,5", "q1,duet/q1.mp4,duet,cello+flute+tuba+violin,test,5"]
+    index = read_index(put(tmp_path, [*ROWS, *more]))
+    assert [list(choose(index, kind="duet", players=n).video_id) for n in (2, 3, 4)] == [["d1"], ["t1"], ["q1"]]
+    assert list(choose(index, "test", "duet").video_id) == ["d1", "t1", "q1"]
+    assert set(choose(index, players=1).kind) == {"solo"}
+    with pytest.raises(ClipsError, match="of split train and players 2; add some"):
+        choose(index, "train", players=2)

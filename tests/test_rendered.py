@@ -91,6 +91,32 @@ def test_splits_are_disjoint_and_as_large_as_asked_for(index, tiny):
     assert index.video_id.is_unique
 
 
+def test_pieces_of_three_and_four_change_no_other_video(tiny):
+    without = rendered.planned(tiny)
+    plan = rendered.planned(dataclasses.replace(tiny, duets=2, trios=3, quartets=1))
+    more = plan[~plan.video_id.isin(without.video_id)]
+    assert plan[plan.video_id.isin(without.video_id)].reset_index(drop=True).equals(without)
+    assert list(more.instruments.str.split("+").map(len)) == [2, 3, 3, 3, 4]
+    assert [video_id.split("-")[0] for video_id in more.video_id] == ["duet", "trio", "trio", "trio", "quartet"]
+    assert set(more.kind) == {"duet"} and set(more.split) == {"test"}
+    assert all(len(set(names.split("+"))) == len(names.split("+")) for names in more.instruments)
+    few = dataclasses.replace(tiny, instruments=tiny.instruments[:3], trios=3, quartets=1)
+    assert not rendered.planned(few).video_id.str.startswith("quartet").any()  # for want of instruments
+
+
+@pytest.mark.parametrize("players", [3, 4])
+def test_the_truth_of_more_players(tiny, tmp_path, players):
+    names, settings = list(tiny.instruments[:players]), dataclasses.replace(tiny, video_s=2.0)
+    rendered.render_video("a", names, tmp_path / "a.mp4", settings)
+    info, (tracks, boxes) = media.probe(tmp_path / "a.mp4"), rendered.read_truth(tmp_path / "a.mp4", 22_050)
+    assert tracks.shape == (players, 44_100) and boxes.shape == (players, 4)
+    assert (np.square(tracks).mean(-1) > 1e-6).all()
+    assert (boxes[:-1, 2] <= boxes[1:, 0]).all(), "nobody stands before another"
+    assert info.width_px / players >= 0.65 * info.height_px, "each has room"
+    heard = media.read_audio(tmp_path / "a.mp4", 22_050)[: tracks.shape[1]]
+    assert np.corrcoef(heard, tracks.sum(0)[: len(heard)])[0, 1] > 0.99
+
+
 def test_rendering_goes_on_where_it_was_killed(index, tiny, tmp_path, monkeypatch):
     settings = dataclasses.replace(tiny, data_root=str(tmp_path))
     here = rendered.folder(settings)
