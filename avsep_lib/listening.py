@@ -4,27 +4,34 @@ Players are never made louder one by one, so what is quiet in a mixture stays qu
 the page that a notebook becomes. Panels only look at results: no later cell depends on them. Used by every notebook.
 """
 
+import functools
 import html
 import inspect
+import io
 import textwrap
 from collections.abc import Callable, Sequence
 
+import anywidget
 import ipywidgets as widgets
 import numpy as np
+import soundfile
 import torch
+import traitlets
 from IPython.display import HTML, Audio, display
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from avsep_lib import plots, spectra
+from avsep_lib import plots, spectra, staging
 from avsep_lib.duets import Separation
+from avsep_lib.separators import BaseSeparator
 from avsep_lib.settings import StudyError
+from avsep_lib.sound_maps import ask_places
+from avsep_lib.staging import PEAK, WEB
 from avsep_lib.store import VideoStore
+from avsep_lib.watching import Watched, look
 
-PEAK = 0.9
-"""Where the loudest of the sounds that are heard together peaks."""
-
+_LONGEST_FILM_S = 600  # of a longer video, the stage shows a still picture
 _CODE = "font-family:monospace;line-height:1.35;margin:0;padding:6px 10px;border-left:3px solid #0B5A8A"
 _CELL = "text-align:left;padding:2px 14px 2px 0;vertical-align:middle;border:none;background:none"
 
@@ -111,30 +118,98 @@ def browse_clips(store: VideoStore, video_ids: Sequence[str]) -> widgets.Widget:
     return widgets.VBox([widgets.HBox([video, second]), shown])
 
 
-def remix(separation: Separation, gains: Sequence[float]) -> np.ndarray:
-    """The tracks of a separation added up with a gain for each player, float (L,)."""
-    return np.asarray(gains, np.float32) @ separation.estimates
+class Stage(anywidget.AnyWidget):
+    """The widget that :func:`stage` makes.
 
-
-def listen_panel(separation: Separation) -> widgets.Widget:
-    """A fader for each player of a duet, and the sound that they make together.
-
-    The gain of the player stays that of the mixture, so a fader is heard as what it is.
+    Attributes
+    ----------
+    heard : str
+        ``everybody``, ``place``, or the number of a player, from 1.
+    gains : list of float
+        Of each player, from 0 to 1.
+    place : tuple of float
+        The place that was asked last, as shares of the picture's width and height. To set it, here or by a click, asks
+        the separator.
+    place_sound : bytes
+        Its answer, a WAV file.
+    problem : str
+        Why there is none.
     """
-    gain = common_gain([separation.mixture, *separation.estimates])
-    faders = {
-        f"{n} {player.instrument}": widgets.FloatSlider(
-            1.0, min=0.0, max=1.0, step=0.05, description=plots.readable(player.instrument), continuous_update=False
-        )
-        for n, player in enumerate(separation.players, start=1)
-    }
 
-    def show(**values: float) -> None:
-        mixed = remix(separation, [values[name] for name in faders])
-        # All tracks together can exceed the loudest of them.
-        display(players({"what you mixed": np.clip(mixed * gain, -1, 1)}, separation.sample_rate_hz, gain=1.0))
+    _esm = WEB / "stage.js"
+    _css = WEB / "stage.css"
 
-    return widgets.VBox([*faders.values(), widgets.interactive_output(show, faders)])
+    scene = traitlets.Dict().tag(sync=True)
+    players = traitlets.List().tag(sync=True)
+    tracks = traitlets.List().tag(sync=True)
+    picture = traitlets.Bytes().tag(sync=True)
+    film = traitlets.Bytes().tag(sync=True)
+    heard = traitlets.Unicode("everybody").tag(sync=True)
+    gains = traitlets.List().tag(sync=True)
+    can_ask = traitlets.Bool().tag(sync=True)
+    place = traitlets.Tuple(traitlets.Float(), traitlets.Float(), default_value=None, allow_none=True).tag(sync=True)
+    place_sound = traitlets.Bytes().tag(sync=True)
+    problem = traitlets.Unicode().tag(sync=True)
+    answered = traitlets.Int().tag(sync=True)
+
+    def __init__(self, answer: Callable[[float, float], bytes] | None, **values: object):
+        super().__init__(can_ask=answer is not None, **values)
+        self._answer = answer
+        self.observe(self._answer_place, "place")
+
+    def _answer_place(self, change: dict) -> None:
+        """Ask the separator for a place, whether it was set here or by a click."""
+        if self._answer is None or self.place is None:
+            return
+        problem, sound = "", b""
+        try:
+            sound = self._answer(*self.place)
+        except Exception as error:  # the reader looks at the widget, not at the log of the kernel
+            problem = str(error) or type(error).__name__
+        with self.hold_sync():
+            self.place_sound, self.problem = sound, problem
+            self.answered += 1
+
+
+def stage(separation: Separation, separator: BaseSeparator | None = None) -> Stage:
+    """The video and its players: who is heard can be changed while the sound goes on.
+
+    A fader and a solo button for each player, a switch between them, and the picture, in which every place can be
+    clicked and heard.
+
+    Parameters
+    ----------
+    separation : Separation
+    separator : BaseSeparator, optional
+        It is asked for places that are clicked. Without it, a place is given to the player whose sound it has.
+
+    Returns
+    -------
+    Stage
+        Works without a browser too: ``widget.place = (0.2, 0.5)`` fills ``widget.place_sound``.
+    """
+    players, gain = staging.cast(separation)
+    scene = staging.scene(separation)
+
+    @functools.cache
+    def seen() -> Watched:
+        return look(separator, separation.path)
+
+    def answer(x: float, y: float) -> bytes:
+        sound = ask_places(separator, separation.path, [(x, y)], seen())[0]
+        out = io.BytesIO()
+        soundfile.write(out, np.clip(sound * gain, -1, 1), separator.sample_rate_hz, "PCM_16", format="WAV")
+        return out.getvalue()
+
+    return Stage(
+        answer if separator is not None else None,
+        scene=scene,
+        players=players,
+        tracks=[staging.compressed(track, gain) for track in separation.tracks],
+        picture=staging.picture(separation),
+        film=staging.film(separation) if scene["seconds"] <= _LONGEST_FILM_S else b"",
+        gains=[1.0] * len(players),
+    )
 
 
 def source(*functions: Callable) -> HTML:

@@ -5,29 +5,16 @@ import re
 import numpy as np
 import pytest
 import soundfile
-from made_duets import strip
 
-from avsep_lib import duets, listening, media, networks
+from avsep_lib import listening, networks, plots
 from avsep_lib.settings import StudyError
-from avsep_lib.sound_maps import SoundMaps
+from avsep_lib.sound_maps import ask_places
 
 
 def decoded(page):
     """Sounds that a page holds, and their rates."""
     found = re.findall(r"data:audio/wav;base64,([^\"]+)", page.data)
     return [soundfile.read(io.BytesIO(base64.b64decode(text))) for text in found]
-
-
-@pytest.fixture
-def separation(tmp_path):
-    players = [strip("cello", 0.9, 0.0, 0.5), strip("flute", 0.9, 0.5, 1.0)]
-    estimates = np.stack([np.full(100, 0.25), np.full(100, -0.05)]).astype(np.float32)
-    paths = [tmp_path / f"{name}.wav" for name in ("mixture", "cello", "flute")]
-    for path, sound in zip(paths, [estimates.sum(0), *estimates], strict=True):
-        media.write_audio(path, sound, 8000)
-    empty = np.zeros((7, 12), np.float32)
-    return duets.Separation(paths[0], players, paths[1:], 100, SoundMaps(empty, np.stack([empty, empty])),
-                            np.zeros((9, 16, 3), np.uint8), 8000)  # fmt: skip
 
 
 def test_players_share_one_gain():
@@ -53,15 +40,41 @@ def test_what_cannot_be_played_is_refused(sounds):
         listening.players(sounds, 8000)
 
 
-def test_faders_add_the_tracks_up(separation):
-    assert np.allclose(listening.remix(separation, [1, 1]), separation.mixture)
-    assert np.allclose(listening.remix(separation, [0, 2]), -0.1)
+@pytest.fixture(scope="module")
+def stage(separation, separator):
+    return listening.stage(separation, separator)
 
 
-def test_panel_has_a_fader_for_each_player(separation):
-    *faders, _ = listening.listen_panel(separation).children
-    assert [fader.description for fader in faders] == ["cello", "flute"]
-    faders[0].value = 0  # runs the panel's own code again
+def test_a_stage_holds_all_that_it_shows(stage, separation):
+    assert [player["name"] for player in stage.players] == [
+        plots.readable(player.instrument) for player in separation.players
+    ]
+    assert len(stage.tracks) == len(stage.gains) == len(separation.tracks)
+    assert stage.film[4:8] == b"ftyp" and stage.picture[:2] == b"\xff\xd8"
+
+
+def test_a_place_is_answered_with_its_sound(stage, separation, separator):
+    stage.place = (0.2, 0.5)
+    sound, rate = soundfile.read(io.BytesIO(stage.place_sound))
+    expected = ask_places(separator, separation.path, [(0.2, 0.5)])[0]
+    assert rate == separator.sample_rate_hz and stage.answered == 1 and not stage.problem
+    assert np.corrcoef(sound, expected[: len(sound)])[0, 1] > 0.999
+
+
+def test_a_place_that_cannot_be_answered_says_why(stage, separation, monkeypatch):
+    def broken(*_):
+        raise StudyError(f"{separation.path}: is gone")
+
+    before = stage.answered
+    monkeypatch.setattr(listening, "ask_places", broken)
+    stage.place = (0.8, 0.5)
+    assert stage.problem.endswith("is gone") and not stage.place_sound and stage.answered == before + 1
+
+
+def test_without_a_separator_places_are_not_asked(separation):
+    stage = listening.stage(separation)
+    stage.place = (0.2, 0.5)
+    assert not stage.can_ask and not stage.answered
 
 
 def test_source_is_that_of_the_library():
