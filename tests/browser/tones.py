@@ -11,7 +11,7 @@ LOW_HZ, HIGH_HZ = 440, 1320
 RATE_HZ = 44_100
 
 
-def tone_duet(folder, seconds=8.0):
+def tone_duet(folder, seconds=60.0, fps=4):
     """A separation of a cello that plays 440 Hz and a flute that plays 1,320 Hz; tracks and video lie in a folder."""
     time = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
     swell = 0.6 + 0.4 * np.sin(2 * np.pi * 0.4 * time)
@@ -20,17 +20,19 @@ def tone_duet(folder, seconds=8.0):
     tracks = [folder / f"{n}_{name}.wav" for n, name in enumerate(names, start=1)]
     for track, tone in zip(tracks, tones, strict=True):
         media.write_audio(track, tone, RATE_HZ)
-    pictures = (_picture(i / 12) for i in range(int(seconds * 12)))
+    pictures = (_picture(i / fps) for i in range(int(seconds * fps)))
     video = folder / "tones.mp4"
-    media.write_video(video, pictures, 12, sum(tones), RATE_HZ)
+    media.write_video(video, pictures, fps, sum(tones), RATE_HZ)
     halves = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
     seen = (0.1, 0.2, 0.4, 0.9), (0.6, 0.2, 0.9, 0.9)
     players = [
         Player(name, sure, part, box) for name, sure, part, box in zip(names, (0.93, 0.81), halves, seen, strict=True)
     ]
     owners = np.repeat([[[0.9, 0.8, 0.1, 0.2]], [[0.1, 0.2, 0.9, 0.8]]], 3, axis=1).astype(np.float32)
-    maps = SoundMaps(np.ones((3, 4), np.float32), owners)
-    return Separation(video, players, tracks, len(time), maps, next(_picture(t) for t in (1.0,)), RATE_HZ)
+    moments = np.arange(seconds) + 0.5
+    course = np.ones((len(moments), 3, 4), np.float32)
+    maps = SoundMaps(course[0], owners, owners.argmax(0), course, moments)
+    return Separation(video, players, tracks, len(time), maps, _picture(1.0), RATE_HZ)
 
 
 def _picture(time_s):
