@@ -281,14 +281,23 @@ def video_writer(path: str | Path, fps: float, sample_rate_hz: int = 0, channels
         1 or 2; 0 for a silent film.
     """
     rate = (sample_rate_hz if sample_rate_hz in _AAC_RATES_HZ else 48_000) if channels else 1000
-    # The file notes the length of each track in ticks of this clock: in samples, it is exact.
-    options = {"movie_timescale": str(rate)}
+    with container_writer(path, rate) as container:
+        film = Film(path, container, Fraction(fps).limit_denominator(1001), sample_rate_hz, rate, channels)
+        yield film
+        film.end()
+
+
+@contextmanager
+def container_writer(path: str | Path, clock_hz: int = 1000) -> Iterator[av.container.OutputContainer]:
+    """An empty MP4 file to put tracks into, by PyAV; it appears when the block ends well.
+
+    The file notes the length of each track in ticks of its clock: at the rate of the sound, it is exact.
+    """
     with atomic(path) as part:
         try:
+            options = {"movie_timescale": str(clock_hz)}
             with av.open(str(part.absolute()), "w", format="mp4", options=options) as container:
-                film = Film(path, container, Fraction(fps).limit_denominator(1001), sample_rate_hz, rate, channels)
-                yield film
-                film.end()
+                yield container
         except av.FFmpegError as error:
             raise _refused(path, error.strerror) from error
 

@@ -5,9 +5,13 @@ Behind ``avsep separate``.
 
 import base64
 import os
+import re
+import tempfile
+import uuid
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import TextIO
 from urllib.parse import quote
 
 import jinja2
@@ -20,7 +24,11 @@ from avsep_lib.watching import Player
 LARGEST_PAGE = 64 << 20
 """Bytes that a page may hold; what would be more lies beside it."""
 
-_BESIDE = "report_files"
+BESIDE = "report_files"
+"""Folder beside a page that does not hold its tracks and film."""
+
+_MARK = f"@{uuid.uuid4()}-"  # and a number: where the content of a file comes
+_PIECE = 3 << 16  # bytes of a file in memory at a time; a multiple of 3, so that pieces of base64 can be joined
 
 
 def write_report(
@@ -60,44 +68,75 @@ def write_report(
     """
     folder = Path(folder)
     cast, gain = staging.cast(separation)
-    sounds = [staging.compressed(track, gain) for track in separation.tracks]
-    moving = staging.film(separation)
-    within = sum(map(len, [*sounds, moving])) + sum(path.stat().st_size for path in films) <= LARGEST_PAGE * 3 / 4
-
-    def held(content: bytes, name: str) -> dict[str, str]:
-        if within:
-            return {"base64": base64.b64encode(content).decode()}
-        with files.atomic(folder / _BESIDE / name) as temporary:
-            temporary.write_bytes(content)
-        return {"href": f"{_BESIDE}/{quote(name)}"}
-
-    names = [f"{track.stem}.m4a" for track in separation.tracks]
-    data = {
-        **staging.scene(separation),
-        "players": [
-            {**player, "track": held(sound, name)} for player, sound, name in zip(cast, sounds, names, strict=True)
-        ],
-        "picture": {"base64": base64.b64encode(staging.picture(separation)).decode()},
-        "film": held(moving, "film.mp4"),
-    }
-    page = _template().render(
-        title=separation.path.name,
-        data=data,
-        script=(staging.WEB / "stage.js").read_text(),
-        style=(staging.WEB / "stage.css").read_text() + (staging.WEB / "report.css").read_text(),
-        players=[
-            _row(player, shown, track)
-            for player, shown, track in zip(separation.players, cast, separation.tracks, strict=False)
-        ],
-        films=[(path.name, _address(path, "video/mp4", within, folder)) for path in films],
-        figures=[(title, _address(path, "image/png", True, folder)) for title, path in (figures or {}).items()],
-        notes=notes,
-        within=within,
-        facts=_facts(separation, settings or {}),
-    )
-    with files.atomic(folder / "report.html") as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    with tempfile.TemporaryDirectory(prefix=".", dir=folder) as made:
+        sounds = [staging.compress(track, Path(made) / f"{track.stem}.m4a", gain) for track in separation.tracks]
+        moving = staging.write_film(separation, Path(made) / "film.mp4")
+        within = sum(path.stat().st_size for path in [*sounds, moving, *films]) <= LARGEST_PAGE * 3 / 4
+        held = _Held(folder, within)
+        data = {
+            **staging.scene(separation),
+            "players": [{**player, "track": held.source(sound)} for player, sound in zip(cast, sounds, strict=True)],
+            "picture": {"base64": base64.b64encode(staging.picture(separation)).decode()},
+            "film": held.source(moving),
+        }
+        page = _template().render(
+            title=separation.path.name,
+            data=data,
+            script=(staging.WEB / "stage.js").read_text(),
+            style=(staging.WEB / "stage.css").read_text() + (staging.WEB / "report.css").read_text(),
+            players=[
+                _row(player, shown, track)
+                for player, shown, track in zip(separation.players, cast, separation.tracks, strict=False)
+            ],
+            films=[(path.name, held.address(path, "video/mp4")) for path in films],
+            figures=[(title, held.address(path, "image/png", always=True)) for title, path in (figures or {}).items()],
+            notes=notes,
+            within=within,
+            facts=_facts(separation, settings or {}),
+        )
+        held.write(page, folder / "report.html")
     return folder / "report.html"
+
+
+class _Held:
+    """Files that a page holds: it is written with a mark for each, and their content is put there piece by piece."""
+
+    def __init__(self, folder: Path, within: bool):
+        self.folder, self.within, self.paths = folder, within, []
+
+    def source(self, path: Path) -> dict[str, str]:
+        """A file as the stage is given it; one that is not held is moved beside the page."""
+        if self.within:
+            return {"base64": self._mark(path)}
+        beside = self.folder / BESIDE / path.name
+        beside.parent.mkdir(exist_ok=True)
+        return {"href": self.address(path.replace(beside), "")}
+
+    def address(self, path: Path, kind: str, always: bool = False) -> str:
+        """A file as an address: its content, or where it lies as seen from the page."""
+        if self.within or always:
+            return f"data:{kind};base64,{self._mark(path)}"
+        return quote(Path(os.path.relpath(path, self.folder)).as_posix())
+
+    def write(self, page: str, path: Path) -> None:
+        """Write the page with the content of the files in it."""
+        with files.atomic(path) as temporary, temporary.open("w", encoding="utf-8") as out:
+            for n, part in enumerate(re.split(f"{_MARK}(\\d+)@", page)):
+                if n % 2:  # text and numbers come in turn
+                    _write_content(self.paths[int(part)], out)
+                else:
+                    out.write(part)
+
+    def _mark(self, path: Path) -> str:
+        self.paths.append(path)
+        return f"{_MARK}{len(self.paths) - 1}@"
+
+
+def _write_content(path: Path, out: TextIO) -> None:
+    """Write a file as base64."""
+    with path.open("rb") as content:
+        while piece := content.read(_PIECE):
+            out.write(base64.b64encode(piece).decode())
 
 
 def _template() -> jinja2.Template:
@@ -120,13 +159,6 @@ def _row(player: Player, shown: dict, track: Path) -> dict[str, str]:
         "place": place,
         "track": track.name,
     }
-
-
-def _address(path: Path, kind: str, within: bool, folder: Path) -> str:
-    """A file as an address: its content, or where it lies as seen from the page."""
-    if within:
-        return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
-    return quote(Path(os.path.relpath(path, folder)).as_posix())
 
 
 def _facts(separation: Separation, settings: Mapping[str, object]) -> dict[str, str]:

@@ -84,21 +84,34 @@ def cast(separation: Separation) -> tuple[list[dict], float]:
 
 
 def compressed(track: str | Path, gain: float = 1.0) -> bytes:
-    """A sound file as AAC in MP4, which every browser decodes: mono or stereo, at most 48 kHz and 128 kbit/s.
+    """What :func:`compress` writes, for a short sound."""
+    with tempfile.TemporaryDirectory(prefix="avsep-") as folder:
+        return compress(track, Path(folder) / "sound.m4a", gain).read_bytes()
+
+
+def compress(track: str | Path, path: Path, gain: float = 1.0) -> Path:
+    """Write a sound file as AAC in MP4, which every browser decodes: mono or stereo, at most 48 kHz and 128 kbit/s.
 
     Parameters
     ----------
     track : str or Path
         Of any length, rate, and number of channels.
+    path : Path
+        The file to write.
     gain : float
+
+    Raises
+    ------
+    MediaError
+        If the disk refuses.
     """
     info = soundfile.info(track)
     channels, rate = min(info.channels, 2), info.samplerate
     if rate not in _RATES_HZ:
         rate = _RATES_HZ[-1]
     resample = soxr.ResampleStream(info.samplerate, rate, channels) if rate != info.samplerate else None
-    out, done = io.BytesIO(), 0
-    with av.open(out, "w", format="mp4") as container:
+    done = 0
+    with media.container_writer(path) as container:
         stream = container.add_stream("aac", rate=rate, layout="mono" if channels == 1 else "stereo")
         # Slow rates have room for less.
         stream.bit_rate = min(1000 * _KBITS_PER_S, 5 * rate * channels)
@@ -115,19 +128,23 @@ def compressed(track: str | Path, gain: float = 1.0) -> bytes:
             done += samples.shape[1]
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    return out.getvalue()
+    return path
 
 
-def film(separation: Separation, height_px: int = 360, fps: float = 12.0) -> bytes:
-    """The pictures of the video alone, as a small MP4 (H.264), never larger than the video itself."""
+def film(separation: Separation) -> bytes:
+    """What :func:`write_film` writes, of a short video."""
+    with tempfile.TemporaryDirectory(prefix="avsep-") as folder:
+        return write_film(separation, Path(folder) / "film.mp4").read_bytes()
+
+
+def write_film(separation: Separation, path: Path, height_px: int = 360, fps: float = 12.0) -> Path:
+    """Write the pictures of the video alone, as a small MP4 (H.264), never larger than the video itself."""
     info = media.probe(separation.path)
     times = np.arange(0, scene(separation)["seconds"], 1 / fps)
-    with tempfile.TemporaryDirectory(prefix="avsep-") as folder:
-        path = Path(folder) / "film.mp4"
-        with media.video_writer(path, fps, channels=0) as writer:
-            for planes in media.planes_at(separation.path, times, min(height_px, info.height_px, info.width_px)):
-                writer.show(planes)
-        return path.read_bytes()
+    with media.video_writer(path, fps, channels=0) as writer:
+        for planes in media.planes_at(separation.path, times, min(height_px, info.height_px, info.width_px)):
+            writer.show(planes)
+    return path
 
 
 def picture(separation: Separation, height_px: int = 480) -> bytes:
