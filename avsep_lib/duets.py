@@ -100,6 +100,7 @@ def separate_video(
     progress: Callable[[str, int, int], None] | None = None,
     out: str | Path | None = None,
     at: tuple[float, float] | None = None,
+    seen: Watched | None = None,
 ) -> Separation:
     """Find the players of a video and give each their own track, a WAV file ``<number>_<instrument>.wav``.
 
@@ -120,6 +121,8 @@ def separate_video(
         Folder for the tracks; by default a temporary one, which goes with the separation.
     at : (x, y), optional
         Ask for the sound of this place alone, as shares of the picture's width and height.
+    seen : Watched, optional
+        What ``look`` saw in the video, where it was looked at before.
 
     Returns
     -------
@@ -137,7 +140,7 @@ def separate_video(
     UserWarning
         If a part of the video is damaged, or the disk was full before the end: the tracks end there.
     """
-    seen = look(separator, path, progress)
+    seen = look(separator, path, progress) if seen is None else seen
     players = [_place(seen, *at)] if at else find_players(separator, seen.named, n_players, instruments)
     folder = tempfile.TemporaryDirectory(prefix="avsep-") if out is None else None
     tracks = track_paths(players, folder.name if folder else out)

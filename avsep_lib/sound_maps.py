@@ -1,6 +1,7 @@
-"""Who sounds where: the energy of the sound of each place of the picture, and whose sound it is like.
+"""Who sounds where: the energy of the sound of each place of the picture, its course, and whose sound it is like.
 
-Used by ``duets``, and through it by notebook 05 and ``avsep separate``.
+Axes: M places of a grid h w, N players, F' bins and T steps of a clip, C moments. Used by ``duets``, and through it by
+notebook 05 and ``avsep separate``.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,11 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.optimize import linear_sum_assignment
+from sklearn.cluster import KMeans
 from torch import Tensor
 
 from avsep_lib import media, spectra
 from avsep_lib.separators import BaseSeparator
 from avsep_lib.watching import Player, Watched, look, part_queries
+
+SILENT = 0.1
+"""Share of the energy of the loudest place: a place with less is silent."""
+_MOMENT_S = 1.0  # between two maps of the course, about
+_LEAST = 1e-4  # of what places differ in most: less is rounding
 
 
 @dataclass(frozen=True)
@@ -26,17 +34,28 @@ class SoundMaps:
         Mean energy of the mixture under the mask of each place.
     owners : float32 array, shape (N, h, w)
         For each place, how alike its sound is to each player's; adds up to one over players.
+    clusters : int array, shape (h, w)
+        Places that sound alike, in one cluster more than there are players: the number of the player whom a cluster is
+        most like, N for the one that is like nobody, such as that of the wall behind them, and -1 where it is silent
+        (see ``SILENT``).
+    course : float32 array, shape (C, h, w)
+        The energy over time: a map for about every second.
+    times_s : float array, shape (C,)
+        The middle of the time of each.
     """
 
     energy: np.ndarray
     owners: np.ndarray
+    clusters: np.ndarray
+    course: np.ndarray
+    times_s: np.ndarray
 
 
 @torch.inference_mode()
 def sound_maps(
     separator: BaseSeparator, seen: Watched, players: Sequence[Player], blocks: Iterable[np.ndarray]
 ) -> SoundMaps:
-    """Who sounds where: the energy of the sound of each place, and whose sound it is like.
+    """Who sounds where: the energy of the sound of each place, its course, and whose sound it is like.
 
     Parameters
     ----------
@@ -44,7 +63,7 @@ def sound_maps(
     seen : Watched
     players : sequence of Player
     blocks : iterable of float32 arrays, shape (n,)
-        The mixture, of which every whole clip is heard.
+        The mixture, heard clip by clip; the last clip is filled up with silence, which does not count.
 
     Returns
     -------
@@ -52,31 +71,56 @@ def sound_maps(
         Its owners are a softmax over players of the negative distance between the place's mask and the player's, each
         bin weighted by the energy of the mixture.
 
+    Notes
+    -----
+    What is kept of a clip is a map for each moment, and the products of the sounds of all places: the distances that
+    clustering needs are in them. So places are clustered by the whole of their spectrograms, none of which is held.
+
     References
     ----------
     Zhao et al., The Sound of Pixels, ECCV 2018, section 4.4 (sound energy and clustering of pixels).
     """
     settings = separator.settings
-    energy, distances, count = 0.0, 0.0, 0
-    for start, wave in _clips(blocks, settings.clip_samples):
+    rate, count = settings.sample_rate_hz, len(players)
+    course, times, steps, products, distances, total = [], [], [], 0.0, 0.0, 0
+    for start, wave, own in _clips(blocks, settings.clip_samples):
         spec = spectra.stft(torch.from_numpy(wave).to(seen.looks.device), settings.n_fft, settings.hop)
-        looks = seen.looks_near(start)
-        together = separator.over_pictures(looks)
-        shape = together.shape[-2:]
-        places = torch.stack([separator.query(place[:, None, None]) for place in together.flatten(1).T])  # (h w, K)
-        asked = part_queries(separator, looks, players)
-        masks, axis = separator.place_masks(spec, torch.cat([places, asked]))
+        masks, axis = separator.place_masks(spec, _queries(separator, seen.looks_near(start), players))
         weights = _weights(spec, axis, masks.shape[-2])
-        heard, wanted = masks.split([len(places), len(players)])
-        energy += _let_through(heard, *weights) / spec.numel()
-        apart = torch.stack([_let_through(heard - mask, *weights) for mask in wanted])
-        distances += apart / spec.abs().square().sum().clamp_min(1e-12)
-        count += 1
-    owners = (-20 * distances / count).softmax(0).reshape(len(players), *shape)
-    return SoundMaps((energy / count).reshape(shape).cpu().numpy(), owners.cpu().numpy())
+        for first, last in _moments(own // settings.hop + 1, spec.shape[-1], settings.clip_s):
+            piece = [values[..., first:last] for values in (masks[:-count], *weights)]
+            course.append((_let_through(*piece) / (len(spec) * (last - first))).cpu())
+            times.append((start + (first + last - 1) / 2 * settings.hop) / rate)
+            steps.append(last - first)
+        heard = _products(masks, *weights)
+        products += heard[:-count, :-count]
+        norms = heard.diagonal()
+        apart = (norms[:-count] + norms[-count:, None] - 2 * heard[-count:, :-count]).clamp_min(0)
+        distances += apart * own / spec.abs().square().sum().clamp_min(1e-12)
+        total += own
+    shape = seen.looks.shape[-2:]
+    owners = (-20 * distances / total).softmax(0).reshape(count, *shape).cpu().numpy()
+    course = torch.stack(course).reshape(-1, *shape).numpy()
+    energy = np.average(course, axis=0, weights=steps).astype(np.float32)
+    return SoundMaps(energy, owners, _clustered(products.cpu().numpy(), energy, owners), course, np.array(times))
 
 
-def _weights(spec: Tensor, axis: str, bins: int) -> tuple[Tensor, Tensor]:
+def _queries(separator: BaseSeparator, looks: Tensor, players: Sequence[Player]) -> Tensor:
+    """What every place asks for, and then every player, (M + N, K), of pixel queries (P, K, h, w)."""
+    together = separator.over_pictures(looks)
+    places = torch.stack([separator.query(place[:, None, None]) for place in together.flatten(1).T])
+    return torch.cat([places, part_queries(separator, looks, players)])
+
+
+def _moments(own: int, steps: int, clip_s: float) -> Iterator[tuple[int, int]]:
+    """First and last step of each moment of a clip of so many steps, of which only some are its own."""
+    edges = np.linspace(0, steps, max(round(clip_s / _MOMENT_S), 1) + 1).round().astype(int)
+    for first, last in zip(edges[:-1], np.minimum(edges[1:], own), strict=True):
+        if last > first:
+            yield int(first), int(last)
+
+
+def _weights(spec: Tensor, axis: str, bins: int) -> tuple[Tensor, Tensor | None]:
     """What :func:`_let_through` needs of a mixture (F, T): weights (F', T) of the squares of a mask of F' bins on an
     axis, and (F' - 1, T) of the products of neighbours.
 
@@ -93,14 +137,45 @@ def _let_through(masks: Tensor, squares: Tensor, neighbours: Tensor) -> Tensor:
     return alone + (masks[:, 1:] * masks[:, :-1]).flatten(1) @ neighbours.flatten()
 
 
-def _clips(blocks: Iterable[np.ndarray], length: int) -> Iterator[tuple[int, np.ndarray]]:
-    """(start, samples) of every whole clip, one behind the other, of sound that comes in blocks."""
+def _products(masks: Tensor, squares: Tensor, neighbours: Tensor) -> Tensor:
+    """Inner products of the sounds under masks (M, F', T), (M, M); those with themselves are :func:`_let_through`."""
+    alone = (masks * squares).flatten(1) @ masks.flatten(1).T
+    beside = (masks[:, 1:] * neighbours).flatten(1) @ masks[:, :-1].flatten(1).T
+    return alone + (beside + beside.T) / 2
+
+
+def _clustered(products: np.ndarray, energy: np.ndarray, owners: np.ndarray) -> np.ndarray:
+    """Clusters (h, w) of places by the inner products of their sounds (M, M), however loud; see :class:`SoundMaps`."""
+    loud = np.flatnonzero(energy.ravel() > SILENT * energy.max())
+    clusters = np.full(energy.size, -1)
+    if len(loud):
+        level = np.sqrt(products.diagonal()[loud])
+        alike = products[np.ix_(loud, loud)] / np.outer(level, level)
+        values, vectors = np.linalg.eigh(alike.astype(np.float64))
+        points = vectors * np.sqrt(
+            np.where(values > _LEAST * values.max(), values, 0)
+        )  # as far apart as the sounds are
+        kinds = min(len(owners) + 1, len(np.unique(points.round(3), axis=0)))
+        found = KMeans(kinds, n_init=10, random_state=0).fit_predict(points)
+        whose = owners.reshape(len(owners), -1)[:, loud]
+        like = np.stack([whose[:, found == n].mean(1) for n in range(kinds)])  # (clusters, N)
+        named, player = linear_sum_assignment(like, maximize=True)
+        numbers = np.full(kinds, len(owners))
+        numbers[named] = player
+        clusters[loud] = numbers[found]
+    return clusters.reshape(energy.shape)
+
+
+def _clips(blocks: Iterable[np.ndarray], length: int) -> Iterator[tuple[int, np.ndarray, int]]:
+    """(start, samples, how many of them are its own) of every clip, one behind the other, of sound in blocks."""
     held, start = np.zeros(0, np.float32), 0
     for block in blocks:
         held = np.concatenate([held, block])
         while len(held) >= length:
-            yield start, held[:length]
+            yield start, held[:length], length
             held, start = held[length:], start + length
+    if len(held):
+        yield start, np.pad(held, (0, length - len(held))), len(held)
 
 
 def ask_places(

@@ -19,6 +19,11 @@ def wave(seconds=2.0, level=0.3):
     return level * np.sin(np.arange(int(seconds * RATE_HZ)) / 7).astype(np.float32)
 
 
+def made_maps(energy, owners):
+    """Maps of a sound that does not change; each place is in the cluster of its owner."""
+    return SoundMaps(energy, owners, owners.argmax(0), energy[None], np.array([0.5]))
+
+
 def made_separation(path, players, energy=None, owners=None):
     """A separation whose tracks lie beside the video."""
     count = len(players)
@@ -29,4 +34,4 @@ def made_separation(path, players, energy=None, owners=None):
     energy = np.ones(shape, np.float32) if energy is None else energy
     owners = np.full((count, *shape), 1 / count, np.float32) if owners is None else owners
     frame = np.zeros((64, 128, 3), np.uint8)
-    return Separation(path, players, tracks, len(wave()), SoundMaps(energy, owners), frame, RATE_HZ)
+    return Separation(path, players, tracks, len(wave()), made_maps(energy, owners), frame, RATE_HZ)

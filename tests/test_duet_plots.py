@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
 from looking import drawn
-from made_duets import strip
+from made_duets import made_maps, strip
 
 from avsep_lib import duet_plots, duets, media, plots
 from avsep_lib.settings import INSTRUMENTS, from_parameters
-from avsep_lib.sound_maps import SoundMaps
 
 
 @pytest.fixture
@@ -22,7 +21,7 @@ def test_duet_panel_draws_every_player(settings, tmp_path, count):
     for path, sound in zip(paths, [estimates.sum(0), *estimates], strict=True):
         media.write_audio(path, sound, settings.sample_rate_hz)
     separation = duets.Separation(
-        paths[0], players, paths[1:], 20_000, SoundMaps(rng.random((7, 12)).astype(np.float32),
+        paths[0], players, paths[1:], 20_000, made_maps(rng.random((7, 12)).astype(np.float32),
         np.full((count, 7, 12), 1 / count, np.float32)), np.zeros((96, 170, 3), np.uint8), settings.sample_rate_hz,
     )  # fmt: skip
     figure = drawn(duet_plots.duet_panel(separation, settings, np.array([[0.1, 0.1, 0.4, 0.9]])))
@@ -37,7 +36,7 @@ def test_duet_panel_draws_the_middle_minute_of_a_long_video(settings, tmp_path):
     samples = 70 * settings.sample_rate_hz
     media.write_audio(tmp_path / "a.wav", np.random.default_rng(0).normal(size=samples), settings.sample_rate_hz)
     separation = duets.Separation(
-        tmp_path / "a.wav", [strip("tuba", 0.9, 0.0, 1.0)], [tmp_path / "a.wav"], samples, SoundMaps(np.ones((2, 4)),
+        tmp_path / "a.wav", [strip("tuba", 0.9, 0.0, 1.0)], [tmp_path / "a.wav"], samples, made_maps(np.ones((2, 4)),
         np.ones((1, 2, 4))), np.zeros((96, 170, 3), np.uint8), settings.sample_rate_hz,
     )  # fmt: skip
     panels = [ax for ax in duet_plots.duet_panel(separation, settings).axes if ax.get_xlabel() == "time (s)"]
@@ -58,7 +57,7 @@ def test_places_are_named_and_silence_has_no_share(settings, tmp_path):
     owners[1, :, :6] = owners[0, :, 6:] = 0.45
     players = [strip("accordion", 0.9, 0.0, 0.5), strip("violin", 0.9, 0.5, 1.0)]
     separation = duets.Separation(
-        tmp_path / "a.wav", players, [tmp_path / "a.wav"] * 2, samples, SoundMaps(energy, owners),
+        tmp_path / "a.wav", players, [tmp_path / "a.wav"] * 2, samples, made_maps(energy, owners),
         np.full((96, 192, 3), 128, np.uint8), settings.sample_rate_hz,
     )  # fmt: skip
     figure = drawn(duet_plots.duet_panel(separation, settings))

@@ -1,6 +1,7 @@
 """Each place has the energy of its own sound, and the player whose sound it is like."""
 
 import numpy as np
+import pytest
 import torch
 from made_duets import strip, wave
 
@@ -31,6 +32,61 @@ def test_sound_lies_where_the_places_let_it_pass(tiny):
     np.testing.assert_allclose(energy[:, :2], energy[0, 0], rtol=1e-5)
     np.testing.assert_allclose(owners.sum(0), 1, atol=1e-6)
     assert (owners[0, :, :2] > 0.99).all() and (owners[1, :, 2:] > 0.99).all()
+    assert (maps.clusters[:, :2] == 0).all() and (maps.clusters[:, 2:] == -1).all()
+
+
+def by_bands(tiny, looks, players, sound):
+    """Maps of a separator whose query has a number for each half of the bins: what it lets pass of them."""
+
+    def place_masks(mixture_spec, queries):
+        bins = len(mixture_spec)
+        halves = torch.repeat_interleave(queries, torch.tensor([bins // 8, bins - bins // 8]), dim=1)
+        return halves[..., None].expand(-1, -1, mixture_spec.shape[-1]), "linear"
+
+    separator = BaseSeparator()
+    separator.settings, separator.place_masks = tiny, place_masks
+    return sound_maps.sound_maps(separator, watched(looks, tiny, 4.0), players, [sound])
+
+
+@pytest.fixture
+def two_tones(tiny):
+    """A low tone for two seconds, then a high one."""
+    time_s = np.arange(round(4.0 * tiny.sample_rate_hz)) / tiny.sample_rate_hz
+    return np.where(time_s < 2, np.sin(2 * np.pi * 300 * time_s), 0.5 * np.sin(2 * np.pi * 3000 * time_s)).astype("f4")
+
+
+def test_places_are_clustered_by_their_sound_and_not_by_its_level(tiny, two_tones):
+    looks = torch.zeros(4, 2, 3, 6)
+    looks[:, 0, :2, :2] = 1.0  # low, at the left
+    looks[:, 0, 0, 0] = 0.7  # softer, and yet the same sound
+    looks[:, 1, :2, 4:] = 1.0  # high, at the right
+    looks[:, :, 2] = 0.6  # some of all, at the bottom
+    players = [strip("tuba", 1.0, 0.0, 0.5), strip("flute", 1.0, 0.5, 1.0)]
+    found = by_bands(tiny, looks, players, two_tones).clusters
+    assert found.tolist() == [[0, 0, -1, -1, 1, 1]] * 2 + [[2] * 6]
+
+
+def test_the_course_follows_the_sound(tiny, two_tones):
+    looks = torch.zeros(4, 2, 1, 2)
+    looks[:, 0, 0, 0] = looks[:, 1, 0, 1] = 1.0
+    maps = by_bands(tiny, looks, [strip("tuba", 1.0, 0.0, 0.5), strip("flute", 1.0, 0.5, 1.0)], two_tones)
+    assert maps.course.shape == (len(maps.times_s), 1, 2) and 3 <= len(maps.times_s) <= 7
+    assert (np.diff(maps.times_s) > 0).all() and 0 < maps.times_s[0] < 1 and 3 < maps.times_s[-1] < 4
+    early, late = maps.times_s < 1.4, maps.times_s > 2.6
+    assert (maps.course[early, 0, 0] > 100 * maps.course[early, 0, 1]).all()
+    assert (maps.course[late, 0, 1] > 100 * maps.course[late, 0, 0]).all()
+    np.testing.assert_allclose(maps.energy[0, 0], 2 * 2 * maps.energy[0, 1], rtol=0.05)  # twice the level
+
+
+@pytest.mark.parametrize("seconds", [0.4, 1.0])
+def test_sound_shorter_than_a_clip_is_mapped_and_its_filling_does_not_count(tiny, two_tones, seconds):
+    looks = torch.ones(1, 2, 1, 2)
+    player = [strip("tuba", 1.0, 0.0, 1.0)]
+    short = by_bands(tiny, looks, player, two_tones[: round(seconds * tiny.sample_rate_hz)])
+    whole = by_bands(tiny, looks, player, two_tones[: tiny.clip_samples])
+    np.testing.assert_allclose(short.energy, whole.energy, rtol=0.05)
+    assert short.times_s[-1] <= seconds + 0.05
+    assert by_bands(tiny, looks, player, np.zeros(5000, np.float32)).clusters.tolist() == [[-1, -1]]
 
 
 def test_sound_maps_do_not_depend_on_the_blocks_and_equal_those_of_the_linear_axis(separator, duet, separation):
@@ -39,7 +95,10 @@ def test_sound_maps_do_not_depend_on_the_blocks_and_equal_those_of_the_linear_ax
     energy, owners = maps.energy, maps.owners
     np.testing.assert_allclose(energy, separation.maps.energy, rtol=1e-4)
     np.testing.assert_allclose(owners, separation.maps.owners, atol=1e-4)
+    np.testing.assert_array_equal(maps.clusters, separation.maps.clusters)
     settings, by_hand = separator.settings, []
+    sound = sound[: len(sound) // settings.clip_samples * settings.clip_samples]
+    energy = sound_maps.sound_maps(separator, seen, separation.players, [sound]).energy
     for start in range(0, len(sound) - settings.clip_samples + 1, settings.clip_samples):
         spec = spectra.stft(
             torch.from_numpy(sound[start : start + settings.clip_samples]), settings.n_fft, settings.hop
