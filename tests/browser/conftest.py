@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -29,7 +30,7 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shots():
     """Folder for pictures of what was on the screen; ``SHOTS`` keeps them elsewhere."""
     folder = Path(os.environ.get("SHOTS", Path(os.environ.get("TMPDIR", "/tmp")) / "avsep-shots"))
@@ -39,7 +40,7 @@ def shots():
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory):
-    """A running JupyterLab: (its folder, its address)."""
+    """A running JupyterLab: its folder, and the address of a notebook there."""
     home = tmp_path_factory.mktemp("lab")
     folder = home / "work"
     folder.mkdir()
@@ -65,7 +66,7 @@ def lab(tmp_path_factory):
     try:
         address = f"http://127.0.0.1:{port}"
         _wait_for(f"{address}/api/status?token={TOKEN}", server, home / "log")
-        yield folder, address
+        yield SimpleNamespace(folder=folder, url=lambda name: f"{address}/lab/tree/{name}?token={TOKEN}")
     finally:
         server.terminate()
         server.wait(30)
