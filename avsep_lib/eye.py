@@ -44,6 +44,9 @@ UNSEEN = {"erhu": 0.03, "tuba": 0.01}
 
 _UNSEEN = 0.001  # what is added to all others
 _SIZE_PX = 224  # the side of the pictures that the net learned
+_WIDE_PX = 320  # the side of those in which places are told apart
+_LONGEST = 4.0  # sides of a picture have this ratio at most; longer ones are squeezed
+_STRIDE = 32  # pixels of a place
 _LONG = 1.2  # sides of a picture whose ratio is larger: it is seen in two squares as well
 _AT_ONCE = 16  # pictures that are seen at once, which bounds the memory
 
@@ -107,11 +110,13 @@ class Eye(nn.Module):
         return told / told.sum()
 
     @torch.no_grad()
-    def places(self, pictures: Tensor) -> Tensor:
-        """How much each place of each picture looks like each instrument.
+    def logits(self, pictures: Tensor) -> Tensor:
+        """How much each place of each picture looks like each of ImageNet's classes.
 
-        The head behind the pooling is linear, so it can be asked at each place instead. A picture is seen squeezed to a
-        square, so places divide its height and its width by 7 whatever its shape.
+        The head behind the pooling is linear, so it can be asked at each place instead, and the mean over the places of
+        a part of the picture is what the head says of that part. Pictures are seen as they are and mirrored, squeezed
+        to a square larger than the one that the net learned: two players are smaller than one. So places divide height
+        and width by 10 whatever the picture's shape.
 
         Parameters
         ----------
@@ -120,8 +125,7 @@ class Eye(nn.Module):
 
         Returns
         -------
-        float32 Tensor (P, C, 7, 7)
-            From 0 to 1, not a distribution: low for all instruments where none is seen.
+        float32 Tensor (P, 1000, 10, 10)
 
         Raises
         ------
@@ -130,15 +134,20 @@ class Eye(nn.Module):
         """
         seen = []
         for part in _checked(pictures, self.unseen.device).split(_AT_ONCE):
-            whole = _resized(part)
-            for_each = [self._told(whole), self._told(whole.flip(2)).flip(3)]
-            seen.append(torch.stack(for_each).mean(0))
-        return torch.cat(seen).clamp(max=1)
+            whole = _resized(part, *_wide(*part.shape[1:3]))
+            features = (self.backbone(whole) + self.backbone(whole.flip(2)).flip(3)) / 2
+            seen.append(self.head(features.permute(0, 2, 3, 1)).permute(0, 3, 1, 2))
+        return torch.cat(seen)
 
-    def _told(self, pictures: Tensor) -> Tensor:
-        """What each place tells of each instrument: (P, 224, 224, 3) -> (P, C, 7, 7)."""
-        classes = self.head(self.backbone(pictures).permute(0, 2, 3, 1)).softmax(-1)  # (P, 7, 7, 1000)
-        return (classes @ self.weights.T).permute(0, 3, 1, 2)
+    @torch.no_grad()
+    def told(self, logits: Tensor) -> Tensor:
+        """What the table tells of ImageNet's classes: (..., 1000) -> (..., C).
+
+        From 0 to 1, not a distribution: low for all instruments where none is seen. No weight counts for more than
+        one here: the larger ones lift instruments that hardly look like any class, and next to another player they
+        would be seen everywhere.
+        """
+        return (logits.softmax(-1) @ self.weights.clamp(max=1).T).clamp(max=1)
 
 
 def imagenet_classes() -> list[str]:
@@ -176,7 +185,13 @@ def _views(pictures: Tensor) -> Tensor:
     return torch.stack(views)
 
 
-def _resized(pictures: Tensor) -> Tensor:
-    """Pictures squeezed to the net's square, float with the range of uint8: (P, H, W, 3) -> (P, 224, 224, 3)."""
+def _resized(pictures: Tensor, height_px: int = _SIZE_PX, width_px: int = _SIZE_PX) -> Tensor:
+    """Pictures squeezed to the net's square or another size, float with the range of uint8: (P, H', W', 3)."""
     channels = pictures.permute(0, 3, 1, 2).float()
-    return F.interpolate(channels, (_SIZE_PX, _SIZE_PX), mode="bilinear", antialias=True).permute(0, 2, 3, 1)
+    return F.interpolate(channels, (height_px, width_px), mode="bilinear", antialias=True).permute(0, 2, 3, 1)
+
+
+def _wide(height: int, width: int) -> tuple[int, int]:
+    """Height and width of nearly the same ratio and of the area of a square of ``_WIDE_PX``, in whole places."""
+    ratio = min(max(width / height, 1 / _LONGEST), _LONGEST) ** 0.5
+    return tuple(_STRIDE * round(_WIDE_PX * side / _STRIDE) for side in (1 / ratio, ratio))

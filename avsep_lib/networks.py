@@ -153,8 +153,8 @@ class Separator(BaseSeparator):
         return looks, own.pixel_queries(features)
 
     def name(self, named: Tensor) -> Tensor:
-        """Log probability of each class, (K, h, w) -> (C,): what the classifier says of a clip of just these places."""
-        return self.classifier.linear(named.amax((-2, -1))).log_softmax(-1)
+        """Log probability of each class: what the classifier says of just these places, (P, K, h, w) -> (C,)."""
+        return self.classifier.linear(named.amax((0, -2, -1))).log_softmax(-1)
 
     def predict(self, magnitude: Tensor, queries: Tensor, alone: bool = False) -> Tensor:
         """Masks on the audio net's axis.

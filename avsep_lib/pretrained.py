@@ -33,6 +33,8 @@ _KEPT = (
 """Settings that travel with the weights: what an ear is built of, and which pictures are looked at beside it."""
 _REST = "server"  # preset of the settings that do not travel, which decide nothing here
 _DIFFERENT = 20.0  # how much oftener players of a video have different instruments than two of them the same
+_DOUBT = 0.001  # is added to what is told of each class, so that next to nothing seen names nobody surely
+_CLEAR = 0.025  # what is told of a class that is as clear as not
 _LEAST = 1e-6  # probability of a class that the eye rules out
 
 
@@ -102,18 +104,27 @@ class Pretrained(BaseSeparator):
         return self._queries(self._probabilities(pictures))
 
     def look(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores of the classes at each place of pictures, by which a place asks and a strip is named: (P, C, h, w)."""
-        places = self.eye.places(pictures)
-        return places, places
+        """Scores of the classes at each place of pictures (P, C, h, w), and ImageNet's, by which a part is named."""
+        logits = self.eye.logits(pictures)
+        return self.eye.told(logits.movedim(1, -1)).movedim(-1, 1), logits.half()
 
     def over_pictures(self, looks: Tensor) -> Tensor:
         """The mean over pictures, so that one bad picture decides nothing: (P, C, h, w) -> (C, h, w)."""
         return looks.mean(0)
 
     def name(self, named: Tensor) -> Tensor:
-        """Log probability of each class in a part of the picture, (C, h, w) -> (C,): by its clearest place."""
-        scores = named.amax((-2, -1)).clamp_min(_LEAST)
-        return (scores / scores.sum()).log()
+        """Log probability of each class in a part of some pictures: ImageNet's classes there, (P, 1000, h, w) -> (C,).
+
+        The classes are those of the part as a whole, in each picture, and then the mean over pictures. Chosen on 25
+        real duets, of which both names are right in 15 then, and in 7 where the clearest place names a part.
+        """
+        told = self._told(named) + _DOUBT
+        return (told / told.sum()).log()
+
+    def presence(self, named: Tensor) -> Tensor:
+        """How clearly each class is seen in a part, as for :meth:`name`: (P, 1000, h, w) -> (C,), a half is clear."""
+        told = self._told(named)
+        return told / (told + _CLEAR)
 
     def query(self, looks: Tensor, instrument: str = "") -> Tensor:
         """The query of a part of the picture, (C, h, w) -> (C,): the instrument found there, or what is seen of any."""
@@ -153,6 +164,10 @@ class Pretrained(BaseSeparator):
         asked = self._one_hot(classes.tolist())
         masks = self.ear.masks(mixture_spec[None], asked[None], alone=True)[0]
         return torch.einsum("mc,cft->mft", queries[:, classes], masks), "linear"
+
+    def _told(self, named: Tensor) -> Tensor:
+        """What the eye's table tells of a part of pictures, (P, 1000, h, w) -> (C,)."""
+        return self.eye.told(named.float().mean((-2, -1))).mean(0)
 
     def _probabilities(self, pictures: Sequence[Tensor]) -> Tensor:
         """What the eye says of the pictures of each source, (N, C)."""

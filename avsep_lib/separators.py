@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from avsep_lib import spectra, windows
 from avsep_lib.settings import Settings, StudyError
 
-_WINDOWS = 4  # of a sound that go through the nets at a time
+WINDOWS = 4
+"""Windows of a sound that go through the nets at a time."""
 
 
 class BaseSeparator(nn.Module):
@@ -61,14 +62,18 @@ class BaseSeparator(nn.Module):
         -------
         looks : Tensor, shape (P, K, h, w)
             Pixel queries.
-        named : Tensor, shape (P, K', h, w)
+        named : Tensor, shape (P, K', h', w')
             What :meth:`name` reads; it may be the same.
         """
         raise NotImplementedError
 
     def name(self, named: Tensor) -> Tensor:
-        """Log probability of each class in a part of the picture: what :meth:`look` saw there, (K', h, w) -> (C,)."""
+        """Log probability of each class in a part of pictures: what :meth:`look` saw there, (P, K', h', w') -> (C,)."""
         raise NotImplementedError
+
+    def presence(self, named: Tensor) -> Tensor:
+        """How clearly each class is seen in a part, from 0 to 1, as for :meth:`name`; a half is clear, none may be."""
+        return self.name(named).exp()
 
     def masks(self, mixture_spec: Tensor, queries: Tensor, alone: bool = False) -> Tensor:
         """Masks on the linear axis, ready to apply.
@@ -175,7 +180,7 @@ class BaseSeparator(nn.Module):
         settings, device = self.settings, self.device
         length, start = settings.clip_samples, 0
         faded, pending = windows.CrossFade(length, device), windows.cut(blocks, length)
-        while batch := list(itertools.islice(pending, _WINDOWS)):
+        while batch := list(itertools.islice(pending, WINDOWS)):
             queries = torch.stack([queries_at(start + n * (length // 2)) for n in range(len(batch))])  # (B, N, K)
             waves = torch.from_numpy(np.stack([window for window, _ in batch])).to(device)
             estimates = self.estimates(waves, queries, alone)

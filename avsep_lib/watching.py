@@ -3,6 +3,8 @@
 Used by ``duets``, and through it by notebook 05 and ``avsep separate``.
 """
 
+import difflib
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from avsep_lib import media
@@ -20,6 +23,13 @@ from avsep_lib.store import check_sound, grid_times_s
 
 _SHORTEST_S = 0.5  # of a video: what is shorter than a clip is filled up with silence
 _NARROWEST = 0.25  # of a player's strip, as a share of an even division of the picture
+_UNUSUAL = math.log(2.0)  # how much clearer players have to be seen who are not side by side
+_MOST = 4  # players that are looked for where their number is not known
+_SEEN = 0.5  # presence of each of several players, at least
+_SOMEBODY = 1 / 3  # and of a single one
+_APART = 0.6  # how far apart the centres of two players are, at least, as a share of an even part of the picture
+_UNSURE = 0.28  # confidence of a name below which it is as often wrong as right
+_NAMED_BY = 32  # pictures, spread over the video, by which players are named
 _PICTURES = {
     "cpu": 2,
     "cuda": 32,
@@ -39,13 +49,16 @@ class Player:
         The part of the picture that is theirs: x0, y0, x1, y1 as shares of its width and height. Parts of all players
         cover the picture, and none lies on another.
     box : tuple of float
-        Where in their part they are seen, likewise.
+        Where in their part they are seen, likewise: around the clearest place of their instrument.
+    presence : float
+        How clearly the instrument is seen at all, from 0 to 1, whatever else could be meant; a half is clear.
     """
 
     instrument: str
     confidence: float
     part: tuple[float, float, float, float]
     box: tuple[float, float, float, float]
+    presence: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -58,8 +71,8 @@ class Watched:
         Length L of the video's sound.
     looks : Tensor, shape (P, K, h, w)
         The query of every place of every picture.
-    named : Tensor, shape (K', h, w)
-        What all pictures say together of who is where, by which a strip is named.
+    named : Tensor, shape (P', K', h', w')
+        What some pictures, spread evenly over the video, say of who is where; by it players are found and named.
     times_s : float array, shape (P,)
     settings : Settings
     """
@@ -91,73 +104,107 @@ def look(
     settings, device = separator.settings, separator.device
     samples = _checked_samples(path, settings)
     times = grid_times_s(samples, settings)
-    looks, named = [], []
+    looks, named, every = [], [], 1
     frames = media.frames_at(path, times, settings.frame_size_px)
     while part := list(itertools.islice(frames, _PICTURES[device.type])):
         seen, names = separator.look(torch.from_numpy(np.stack(part)).to(device))
+        named += [one for n, one in enumerate(names, len(looks)) if n % every == 0]
         looks += seen
-        named += names
+        if len(named) >= 2 * _NAMED_BY:
+            named, every = named[::2], 2 * every
         if progress:
-            progress("looking", len(looks), len(times))
-    return Watched(samples, torch.stack(looks), separator.over_pictures(torch.stack(named)), times, settings)
+            progress("pictures looked at", len(looks), len(times))
+    return Watched(samples, torch.stack(looks), torch.stack(named), times, settings)
 
 
-@torch.inference_mode()
-def find_players(
-    separator: BaseSeparator, named: Tensor, n_players: int, instruments: Sequence[str] = ()
-) -> list[Player]:
-    """Divide the picture into strips side by side so that each shows one instrument most clearly.
-
-    A separator that names no instruments has it divided evenly: its players are called ``player``, with a confidence
-    that is not a number.
-
-    Parameters
-    ----------
-    separator : BaseSeparator
-        It names what a strip shows.
-    named : Tensor, shape (K', h, w)
-        See :class:`Watched`.
-    n_players : int
-    instruments : sequence of str
-        Names that must appear; empty to find out.
-
-    Returns
-    -------
-    list of Player
-        From left to right.
+def check_instruments(separator: BaseSeparator, instruments: Sequence[str], n_players: int | None = None) -> None:
+    """Refuse names and a number of players that cannot be looked for, before anything is looked at.
 
     Raises
     ------
     StudyError
-        For an instrument that the separator does not know, or more players than the picture has room for.
+        For an instrument that the separator does not know, for a number of players that is not that of the names, and
+        for less than one player.
     """
-    if instruments:
-        n_players = len(instruments)
-        for name in instruments:
-            if not separator.instruments:
-                raise StudyError(f"instrument {name!r} cannot be looked for: this checkpoint names no instruments")
-            if name not in separator.instruments:
-                raise StudyError(
-                    f"instrument {name!r} is not known; this checkpoint knows {', '.join(separator.instruments)}"
-                )
-    width = named.shape[-1]
-    if not 1 <= n_players <= width // 2:
-        raise StudyError(f"{n_players} players do not fit side by side into this picture; ask for 1 to {width // 2}")
+    for name in instruments:
+        if not separator.instruments:
+            raise StudyError(f"instrument {name!r} cannot be looked for: this checkpoint names no instruments")
+        if name not in separator.instruments:
+            near = difflib.get_close_matches(name, separator.instruments, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"this checkpoint knows {', '.join(separator.instruments)}"
+            raise StudyError(f"instrument {name!r} is not known; {hint}")
+    if n_players is None:
+        return
+    if n_players < 1:
+        raise StudyError(f"{n_players} players cannot be looked for; ask for 1 or more")
+    if instruments and n_players != len(instruments):
+        raise StudyError(
+            f"{n_players} players, but {len(instruments)} instruments ({', '.join(instruments)}); give one of the two"
+        )
+
+
+@torch.inference_mode()
+def find_players(
+    separator: BaseSeparator, named: Tensor, n_players: int | None = 2, instruments: Sequence[str] = ()
+) -> list[Player]:
+    """Divide the picture so that each part shows one instrument most clearly.
+
+    Parts are strips side by side; strips one above the other, or a grid of two by two for four players, only where
+    they are clearer by far. A separator that names no instruments has the picture divided into even strips: its
+    players are called ``player``, with a confidence that is not a number.
+
+    Parameters
+    ----------
+    separator : BaseSeparator
+        It names what a part shows.
+    named : Tensor, shape (P', K', h', w')
+        See :class:`Watched`.
+    n_players : int or None
+        None to find out: as many as are clearly there, up to four, each with an instrument of their own and away from
+        the others. A separator that names no instruments takes two.
+    instruments : sequence of str
+        Names that must appear, one for each player; empty to find out.
+
+    Returns
+    -------
+    list of Player
+        From left to right, and rows of a grid from top to bottom.
+
+    Raises
+    ------
+    StudyError
+        As for :func:`check_instruments`; for more players than the picture has room for; and, where their number is to
+        be found out, if nobody is seen who plays anything.
+
+    Notes
+    -----
+    What counts as clearly there was chosen on 43 real solos, 25 real duets and 22 pictures of nobody.
+    """
+    check_instruments(separator, instruments)
+    n_players = len(instruments) or n_players
     if not separator.instruments:
-        return [_in_strip("player", math.nan, n / n_players, (n + 1) / n_players) for n in range(n_players)]
-    best: tuple[float, list[Player]] | None = None
-    names = {strip: separator.name(named[..., slice(*strip)]) for strip in itertools.combinations(range(width + 1), 2)}
-    for cuts in _cuts(width, n_players):
-        scores = torch.stack([names[strip] for strip in itertools.pairwise(cuts)])  # (N, classes), log probabilities
-        for chosen in _assignments(separator, scores, instruments):
-            total = float(sum(scores[n, c] for n, c in enumerate(chosen)))
-            if best is None or total > best[0] + 1e-6:
-                players = [
-                    _in_strip(separator.instruments[c], float(scores[n, c].exp()), left / width, right / width)
-                    for n, (c, (left, right)) in enumerate(zip(chosen, itertools.pairwise(cuts), strict=True))
-                ]
-                best = total, players
-    return best[1]
+        return _even(named, n_players or 2)
+    if n_players is not None:
+        return _divided(separator, named, n_players, instruments)
+    if _clearest(separator, named) < _SOMEBODY:
+        raise StudyError(
+            f"nobody is seen who plays {', '.join(separator.instruments[:-1])} or {separator.instruments[-1]}; "
+            "name who plays with --instruments"
+        )
+    for number in range(min(_MOST, max(named.shape[-2:]) // 2), 1, -1):
+        players = _divided(separator, named, number)
+        if _are_there(separator, named, players):
+            return players
+    return _divided(separator, named, 1)
+
+
+def unsure(player: Player) -> bool:
+    """Whether the name of a player is worth a warning.
+
+    On 25 real duets, 33 of the 34 surer names were right, and 7 of the 16 others. A player without a name is never
+    unsure.
+    """
+    return player.confidence < _UNSURE
 
 
 def part_queries(separator: BaseSeparator, looks: Tensor, players: Sequence[Player]) -> Tensor:
@@ -184,9 +231,120 @@ def _checked_samples(path: str | Path, settings: Settings) -> int:
     return samples
 
 
-def _in_strip(instrument: str, confidence: float, left: float, right: float) -> Player:
-    """A player who has the whole height."""
-    return Player(instrument, confidence, (left, 0.0, right, 1.0), (left, 0.0, right, 1.0))
+Tile = tuple[int, int, int, int]  # rows from y0 to y1 and columns from x0 to x1 of a grid of places
+
+
+def _even(named: Tensor, n_players: int) -> list[Player]:
+    """Players of whom nothing is known, side by side."""
+    _check_room(*named.shape[-2:], n_players)
+    parts = [(n / n_players, 0.0, (n + 1) / n_players, 1.0) for n in range(n_players)]
+    return [Player("player", math.nan, part, part) for part in parts]
+
+
+def _divided(separator: BaseSeparator, named: Tensor, n_players: int, instruments: Sequence[str] = ()) -> list[Player]:
+    """The division of the picture whose parts are named most surely, together."""
+    _check_room(*named.shape[-2:], n_players)
+
+    @functools.cache
+    def names(tile: Tile) -> Tensor:
+        return separator.name(_cut(named, tile))
+
+    best: tuple[float, tuple[Tile, ...], tuple[int, ...]] | None = None
+    for tiles, handicap in _layouts(*named.shape[-2:], n_players):
+        scores = torch.stack([names(tile) for tile in tiles])  # (N, classes), log probabilities
+        for chosen in _assignments(separator, scores, instruments):
+            total = float(sum(scores[n, c] for n, c in enumerate(chosen))) - handicap
+            if best is None or total > best[0] + 1e-6:
+                best = total, tiles, chosen
+    return [_player(separator, named, tile, kind) for tile, kind in zip(*best[1:], strict=True)]
+
+
+def _player(separator: BaseSeparator, named: Tensor, tile: Tile, kind: int) -> Player:
+    """Who has a part of the picture and plays an instrument of a given number."""
+    seen = _cut(named, tile)
+    there = _at_places(separator, seen, kind)
+    rows, columns = ndimage.find_objects(_around_clearest(there))[0]
+    y0, _, x0, _ = tile
+    box = (y0 + rows.start, y0 + rows.stop, x0 + columns.start, x0 + columns.stop)
+    confidence, presence = separator.name(seen)[kind].exp(), separator.presence(seen)[kind]
+    height, width = named.shape[-2:]
+    return Player(
+        separator.instruments[kind], float(confidence), _shares(tile, height, width), _shares(box, height, width),
+        float(presence),
+    )  # fmt: skip
+
+
+def _at_places(separator: BaseSeparator, named: Tensor, kind: int) -> np.ndarray:
+    """How sure each place of a part is to show an instrument, (h', w')."""
+    places = [separator.name(place)[kind] for place in named.flatten(-2)[..., None, None].unbind(-3)]
+    return torch.stack(places).exp().reshape(named.shape[-2:]).cpu().numpy()
+
+
+def _around_clearest(there: np.ndarray) -> np.ndarray:
+    """The clearest place of a map and those joined to it that are half as clear, as ones in zeros."""
+    groups, _ = ndimage.label(there >= there.max() / 2)
+    return (groups == groups.flat[there.argmax()]).astype(int)
+
+
+def _clearest(separator: BaseSeparator, named: Tensor) -> float:
+    """Presence of whoever is clearest in any strip of the picture: one player need not fill it."""
+    width = named.shape[-1]
+    strips = [cut for cut in itertools.combinations(range(width + 1), 2) if cut[1] - cut[0] >= width * _NARROWEST]
+    return max(float(separator.presence(named[..., slice(*strip)]).max()) for strip in strips)
+
+
+def _are_there(separator: BaseSeparator, named: Tensor, players: Sequence[Player]) -> bool:
+    """Whether several players are clearly there, each with another instrument and in another place.
+
+    More than two must also be named surely: they are rarer, and a place for a third is easily found.
+    """
+    if min(player.presence for player in players) < _SEEN or len({p.instrument for p in players}) < len(players):
+        return False
+    if len(players) > 2 and any(map(unsure, players)):
+        return False
+    centres = [_centre(separator, named, player) for player in players]
+    apart = min(math.dist(one, other) for one, other in itertools.combinations(centres, 2))
+    return apart >= _APART / len(players)
+
+
+def _centre(separator: BaseSeparator, named: Tensor, player: Player) -> tuple[float, float]:
+    """Where the instrument of a player is in the middle: x, y as shares of the picture."""
+    there = _at_places(separator, within(named, player.part), separator.instruments.index(player.instrument))
+    (height, width), (x0, y0, _, _) = named.shape[-2:], player.part
+    y, x = ndimage.center_of_mass(there)
+    return x0 + (x + 0.5) / width, y0 + (y + 0.5) / height
+
+
+def _cut(named: Tensor, tile: Tile) -> Tensor:
+    """The places of a tile."""
+    y0, y1, x0, x1 = tile
+    return named[..., y0:y1, x0:x1]
+
+
+def _shares(tile: Tile, height: int, width: int) -> tuple[float, float, float, float]:
+    """A tile as in :class:`Player`."""
+    y0, y1, x0, x1 = tile
+    return x0 / width, y0 / height, x1 / width, y1 / height
+
+
+def _check_room(height: int, width: int, n_players: int) -> None:
+    """Refuse more players than there is room for."""
+    most = max(height, width) // 2
+    if not 1 <= n_players <= most:
+        raise StudyError(f"{n_players} players do not fit into this picture; ask for 1 to {most}")
+
+
+def _layouts(height: int, width: int, n_players: int) -> Iterator[tuple[tuple[Tile, ...], float]]:
+    """Ways to divide a picture, and how much clearer each has to be than the first ones; the most even come first."""
+    for cuts in _cuts(width, n_players) if n_players <= width // 2 else ():
+        yield tuple((0, height, x0, x1) for x0, x1 in itertools.pairwise(cuts)), 0.0
+    if 1 < n_players <= height // 2:
+        for cuts in _cuts(height, n_players):
+            yield tuple((y0, y1, 0, width) for y0, y1 in itertools.pairwise(cuts)), _UNUSUAL
+    if n_players == 4 and height >= 4:
+        for rows, columns in itertools.product(_cuts(height, 2), _cuts(width, 2)):
+            pairs = itertools.product(itertools.pairwise(rows), itertools.pairwise(columns))
+            yield tuple((*row, *column) for row, column in pairs), _UNUSUAL
 
 
 def _cuts(width: int, n_players: int) -> Iterator[tuple[int, ...]]:

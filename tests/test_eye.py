@@ -140,21 +140,52 @@ def test_a_long_picture_is_also_seen_at_its_ends(colour_eye, turned, where):
 # Places
 
 
-def test_places_are_of_each_picture_and_from_0_to_1(eye, pictures):
-    seen = eye.places(pictures)
-    assert seen.shape == (4, 21, GRID, GRID) and seen.dtype == torch.float32
-    assert (seen >= 0).all() and (seen <= 1).all() and seen.amax() > seen.amin()
-    torch.testing.assert_close(eye.places(pictures[2:3])[0], seen[2], rtol=1e-3, atol=1e-6)
+def told_at_places(eye, pictures):
+    """What the table tells of each place: (P, C, h, w)."""
+    return eye.told(eye.logits(pictures).movedim(1, -1)).movedim(-1, 1)
 
 
-def test_places_stay_below_1_where_the_table_says_more(eye, pictures):
+def test_logits_are_of_each_picture_at_places_of_its_own_shape(eye, pictures):
+    seen = eye.logits(pictures)
+    assert seen.shape == (4, 1000, 10, 10) and seen.dtype == torch.float32
+    torch.testing.assert_close(eye.logits(pictures[2:3])[0], seen[2], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "size, grid", [((90, 160), (8, 13)), ((160, 90), (13, 8)), ((50, 100), (7, 14)), ((20, 400), (5, 20))]
+)
+def test_places_are_nearly_square_and_about_a_hundred(eye, size, grid):
+    assert eye.logits(torch.zeros(1, *size, 3, dtype=torch.uint8)).shape[-2:] == grid
+
+
+def test_what_is_told_is_the_sum_of_the_table_and_no_distribution(eye):
+    logits = torch.zeros(2, 1000)
+    logits[0, CLASSES.index("trombone")] = logits[1, CLASSES.index(NOTHING)] = 100
+    told = eye.told(logits)
+    torch.testing.assert_close(told[0], torch.tensor([EVIDENCE[name].get("trombone", 0.0) for name in MUSIC_21]))
+    assert told[1].max() < 1e-30
+
+
+def test_weights_above_one_lift_no_instrument_beside_others(eye):
     assert EVIDENCE["tuba"]["French horn"] > 1
-    assert (certain(eye, "French horn").places(pictures[:1])[:, MUSIC_21.index("tuba")] == 1).all()
+    logits = torch.zeros(1000)
+    logits[CLASSES.index("French horn")], logits[CLASSES.index("cornet")] = 50.0, 50.0  # a half each
+    told = eye.told(logits)
+    assert told[MUSIC_21.index("tuba")].item() == pytest.approx(told[MUSIC_21.index("trumpet")].item()) == 0.5
+
+
+def test_a_part_is_told_as_a_picture_of_it_pooled(eye, pictures):
+    """The head is linear, so the mean of logits is what it says of the mean of features."""
+    with torch.no_grad():
+        wide = eyes._resized(pictures, 320, 320)
+        features = (eye.backbone(wide) + eye.backbone(wide.flip(2)).flip(3)) / 2
+        expected = eye.head(features[..., 2:6].mean((-2, -1)))
+    torch.testing.assert_close(eye.logits(pictures)[..., 2:6].mean((-2, -1)), expected, rtol=1e-3, atol=1e-3)
 
 
 def test_places_of_a_mirrored_picture_are_mirrored(eye, pictures):
-    seen, mirrored = eye.places(pictures), eye.places(pictures.flip(2))
-    torch.testing.assert_close(mirrored, seen.flip(3), rtol=1e-3, atol=1e-6)
+    seen, mirrored = eye.logits(pictures), eye.logits(pictures.flip(2))
+    torch.testing.assert_close(mirrored, seen.flip(3), rtol=1e-3, atol=1e-3)
     assert not torch.allclose(mirrored, seen, rtol=0.1)
 
 
@@ -162,7 +193,7 @@ def test_places_of_a_mirrored_picture_are_mirrored(eye, pictures):
 def test_places_are_where_the_instruments_are(colour_eye, size):
     height, width = size
     seventh = width // GRID
-    seen = colour_eye.places(painted(height, width, red=(0, 2 * seventh), blue=(5 * seventh, width)))[0]
+    seen = told_at_places(colour_eye, painted(height, width, red=(0, 2 * seventh), blue=(5 * seventh, width)))[0]
     columns = {name: seen[MUSIC_21.index(name)].mean(0) for name in ("cello", "flute", "violin")}
     torch.testing.assert_close(columns["cello"], torch.tensor([1.0, 1, 0, 0, 0, 0, 0]), rtol=0, atol=1e-3)
     torch.testing.assert_close(columns["flute"], torch.tensor([0.0, 0, 0, 0, 0, 1, 1]), rtol=0, atol=1e-3)
@@ -178,7 +209,7 @@ def test_places_are_where_the_instruments_are(colour_eye, size):
      torch.zeros(0, 8, 8, 3, dtype=torch.uint8)],
 )  # fmt: skip
 def test_what_is_no_picture_is_refused(eye, wrong):
-    for ask in (eye.probabilities, eye.places):
+    for ask in (eye.probabilities, eye.logits):
         with pytest.raises(ValueError, match="not uint8"):
             ask(wrong)
 

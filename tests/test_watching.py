@@ -11,6 +11,7 @@ from made_duets import RATE_HZ, strip, wave
 from avsep_lib import media, watching
 from avsep_lib.networks import Backbone, FrameClassifier, FrameNet, Separator
 from avsep_lib.separators import BaseSeparator
+from avsep_lib.settings import StudyError
 from avsep_lib.watching import Watched
 
 
@@ -33,6 +34,14 @@ def test_pictures_are_let_go_as_they_come(separator, duet, monkeypatch):
     assert len(pictures) == len(seen.looks) == 16 and max(most) <= 4
 
 
+def test_players_are_named_by_a_few_pictures_spread_over_the_video(separator, duet, monkeypatch):
+    every = watching.look(separator, duet.path)
+    monkeypatch.setattr(watching, "_NAMED_BY", 1)
+    seen = watching.look(separator, duet.path)
+    assert len(seen.looks) == len(every.named) == 4 and 1 <= len(seen.named) < 3
+    torch.testing.assert_close(seen.named, every.named[:: 4 // len(seen.named)])
+
+
 def test_strips_are_named_as_the_classifier_names_a_clip_of_them(separator, duet):
     seen = watching.look(separator, duet.path)
     frames = media.read_frames(duet.path, seen.times_s, separator.settings.frame_size_px)
@@ -40,6 +49,7 @@ def test_strips_are_named_as_the_classifier_names_a_clip_of_them(separator, duet
         features = separator.frame_net.features(torch.from_numpy(frames))
         torch.testing.assert_close(seen.looks, separator.frame_net.pixel_queries(features))
         expected = separator.classifier(features[..., 1:3]).log_softmax(-1)
+        torch.testing.assert_close(separator.presence(seen.named[..., 1:3]), expected.exp())
         torch.testing.assert_close(separator.name(seen.named[..., 1:3]), expected)
 
 
@@ -55,23 +65,31 @@ def test_a_trained_trunk_does_not_name(tiny, duet):
     torch.testing.assert_close(watching.look(separator, duet.path).named, named)
 
 
-NAMES = ["cello", "flute", "tuba"]
+NAMES = ["cello", "flute", "tuba", "violin"]
 
 
 def painted(*names, height=2):
-    """Queries (K, h, w) of a picture whose columns each show one instrument, or nothing."""
-    queries = torch.zeros(len(NAMES), height, len(names))
-    for column, name in enumerate(names):
-        if name:
-            queries[NAMES.index(name), :, column] = 1.0
+    """Queries (1, K, h, w) of a picture whose columns each show one instrument, or nothing."""
+    return scene([names] * height)
+
+
+def scene(rows):
+    """Queries (1, K, h, w) of a picture whose places each show one instrument, or nothing."""
+    queries = torch.zeros(1, len(NAMES), len(rows), len(rows[0]))
+    for row, names in enumerate(rows):
+        for column, name in enumerate(names):
+            if name:
+                queries[0, NAMES.index(name), row, column] = 1.0
     return queries
 
 
 @pytest.fixture
 def sees():
-    """A separator that reads painted queries."""
+    """A separator that reads painted queries: by the share of a part that shows an instrument."""
     separator = BaseSeparator()
-    separator.instruments, separator.name = NAMES, lambda named: (8 * named.amax((-2, -1))).log_softmax(-1)
+    separator.instruments = NAMES
+    separator.presence = lambda named: named.mean((0, -2, -1))
+    separator.name = lambda named: ((separator.presence(named) + 0.01) / (separator.presence(named) + 0.01).sum()).log()
     return separator
 
 
@@ -103,6 +121,130 @@ def test_a_picture_that_says_nothing_is_cut_evenly(sees):
     assert [(player.part[0], player.part[2]) for player in players] == [(0, 0.5), (0.5, 1)]
 
 
+@pytest.mark.parametrize(
+    "rows, n_players, parts",
+    [
+        (["c", "f"], 2, [(0, 0, 1, 0.5), (0, 0.5, 1, 1)]),
+        (["c", "f", "t"], 3, [(0, 0, 1, 1 / 3), (0, 1 / 3, 1, 2 / 3), (0, 2 / 3, 1, 1)]),
+        (["cf", "tv"], 4, [(0, 0, 0.5, 0.5), (0.5, 0, 1, 0.5), (0, 0.5, 0.5, 1), (0.5, 0.5, 1, 1)]),
+    ],
+)  # fmt: skip
+def test_players_may_be_above_one_another_or_in_a_grid(sees, rows, n_players, parts):
+    names = {name[0]: name for name in NAMES}
+    picture = scene([[names[place] for place in row] for row in rows]).repeat_interleave(4, -1).repeat_interleave(4, -2)
+    players = watching.find_players(sees, picture, n_players)
+    assert [player.part for player in players] == [pytest.approx(part) for part in parts]
+    assert [player.instrument for player in players] == [*NAMES[:n_players]]
+
+
+def test_side_by_side_is_preferred_where_both_are_as_clear(sees):
+    """A cello at the upper left and a flute at the lower right."""
+    picture = scene([["cello", None], ["cello", None], [None, "flute"], [None, "flute"]]).repeat_interleave(2, -1)
+    players = watching.find_players(sees, picture, 2)
+    assert [player.part for player in players] == [(0, 0, 0.5, 1), (0.5, 0, 1, 1)]
+
+
+def test_a_box_is_around_the_places_that_show_the_instrument(sees):
+    picture = scene([[None] * 6, [None, "cello", None, None, "flute", "flute"], [None] * 6, ["cello"] + [None] * 5])
+    cello, flute = watching.find_players(sees, picture, 2)
+    assert cello.box == pytest.approx((1 / 6, 1 / 4, 2 / 6, 2 / 4))  # the other cello is not joined to the clearest
+    assert flute.box == pytest.approx((4 / 6, 1 / 4, 1, 2 / 4))
+
+
+def test_a_box_is_never_empty_and_inside_the_part(sees):
+    for player in watching.find_players(sees, painted(*[None] * 8), 2):
+        (x0, y0, x1, y1), (left, top, right, bottom) = player.box, player.part
+        assert left <= x0 < x1 <= right and top <= y0 < y1 <= bottom and player.presence == 0
+
+
+def test_parts_of_a_separator_without_names_are_even():
+    separator = BaseSeparator()
+    separator.instruments = []
+    for asked in (2, None):
+        players = watching.find_players(separator, torch.zeros(1, 3, 4, 9), asked)
+        assert [player.part for player in players] == [(0, 0, 0.5, 1), (0.5, 0, 1, 1)]
+        assert {player.instrument for player in players} == {"player"} and not any(map(watching.unsure, players))
+
+
+# How many
+
+
+@pytest.mark.parametrize("shown", [["flute"], ["flute", "cello"], ["tuba", "flute", "cello"], NAMES])
+def test_the_number_of_players_is_found(sees, shown):
+    players = watching.find_players(sees, painted(*np.repeat(shown, 3)), None)
+    assert [player.instrument for player in players] == list(shown)
+    assert all(player.presence == 1 for player in players)
+
+
+def test_one_who_fills_a_part_of_the_picture_is_one(sees):
+    players = watching.find_players(sees, painted(*[None] * 5, "flute", "flute", "flute", *[None] * 4), None)
+    assert [(player.instrument, player.part) for player in players] == [("flute", (0, 0, 1, 1))]
+    assert player_columns(players[0], 12) == (5, 8)
+
+
+def player_columns(player, width):
+    return round(player.box[0] * width), round(player.box[2] * width)
+
+
+def test_two_instruments_in_one_place_are_one_player(sees):
+    """Who holds a cello may look like a violinist beside it; two players sit apart."""
+    near = painted(*[None] * 4, "cello", "cello", "violin", "violin", *[None] * 4)
+    assert len(watching.find_players(sees, near, None)) == 1
+    apart = painted("cello", "cello", "cello", "cello", *[None] * 2, "violin", "violin", "violin", "violin")
+    assert len(watching.find_players(sees, apart, None)) == 2
+
+
+def test_two_of_one_instrument_are_found_only_when_they_are_asked_for(sees):
+    picture = painted(*["cello"] * 4, *[None] * 2, *["cello"] * 4)
+    assert len(watching.find_players(sees, picture, None)) == 1
+    assert [player.instrument for player in watching.find_players(sees, picture, 2)] == ["cello", "cello"]
+
+
+def test_nobody_is_said(sees):
+    with pytest.raises(
+        StudyError, match=r"nobody is seen who plays cello, flute, tuba or violin.*--instruments"
+    ) as error:
+        watching.find_players(sees, painted(*[None] * 8), None)
+    assert "\n" not in str(error.value)
+    assert len(watching.find_players(sees, painted(*[None] * 8), None, ["flute", "tuba"])) == 2
+
+
+def test_a_name_is_unsure_below_a_confidence():
+    assert [watching.unsure(strip("flute", sure, 0, 1)) for sure in (0.1, 0.27, 0.29, 0.9)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+# What can be asked
+
+
+@pytest.mark.parametrize(
+    "instruments, n_players, words",
+    [
+        (["flute", "celo"], None, "'celo' is not known; did you mean cello"),
+        (["zither"], None, "'zither' is not known.*knows cello, flute, tuba, violin"),
+        (["flute", "tuba"], 3, "3 players, but 2 instruments .flute, tuba."),
+        ([], 0, "0 players"),
+    ],
+)
+def test_what_cannot_be_looked_for_is_said_before_looking(sees, instruments, n_players, words):
+    with pytest.raises(StudyError, match=words) as error:
+        watching.check_instruments(sees, instruments, n_players)
+    assert "\n" not in str(error.value)
+
+
+def test_what_can_be_looked_for_passes(sees):
+    for instruments, n_players in ((["flute", "tuba"], 2), (["flute", "flute"], None), ([], 3), ([], None)):
+        watching.check_instruments(sees, instruments, n_players)
+    sees.instruments = []
+    watching.check_instruments(sees, [], 2)
+    with pytest.raises(StudyError, match="names no instruments"):
+        watching.check_instruments(sees, ["flute"])
+
+
 def test_the_query_of_a_strip_is_its_maximum_by_hand():
     looks = torch.tensor([[[[1.0, 2, 3, 4]], [[9, 0, 0, 0]]], [[[0, 0, 5, 0]], [[0, 1, 2, 0]]]])  # (P, K, h, w)
     players = [strip("flute", 1.0, 0.0, 0.5), strip("tuba", 1.0, 0.5, 1.0)]
@@ -113,7 +255,7 @@ def test_the_query_of_a_strip_is_its_maximum_by_hand():
 
 
 def watched(looks, tiny, seconds=3.0):
-    return Watched(len(wave(seconds)), looks, looks.amax(0), np.arange(len(looks)) + 0.5, tiny)
+    return Watched(len(wave(seconds)), looks, looks, np.arange(len(looks)) + 0.5, tiny)
 
 
 def test_a_window_looks_at_the_pictures_nearest_to_it(tiny):
