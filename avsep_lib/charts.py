@@ -459,6 +459,39 @@ def bars_by_group(
     return figure
 
 
+def localisation_bars(table: pd.DataFrame) -> Figure:
+    """Where each method says that the sound of a player comes from, against the true boxes.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As ``localisation.summary`` gives it: a row for each method, from top to bottom. Drawn are ``cIoU`` with its
+        interval, ``pointing`` and ``silent``, all from 0 to 1.
+    """
+    figure = Picture(figsize=(WIDTH, 0.65 + 0.24 * len(table)), layout="constrained")
+    looks = [_localisation_look(str(name)) for name in table.index]
+    nothing = pd.Series(np.nan, table.index)
+    panels = {
+        "cIoU with the true box": (table["cIoU"], table["from"], table["to"]),
+        "points into the box (share)": (table["pointing"], nothing, nothing),
+        "empty places silent (share)": (table["silent"], nothing, nothing),
+    }
+    for number, (ax, (label, values)) in enumerate(zip(figure.subplots(1, 3), panels.items(), strict=True)):
+        notes = ["" if np.isnan(value) else f"{value:.2f}" for value in values[0]]
+        _bars(ax, *values, looks, notes)
+        ax.set(xlabel=label, xlim=(0, 1.22), xticks=[0, 0.5, 1])
+        if number:
+            ax.set_yticklabels([])
+    return figure
+
+
+def _localisation_look(name: str) -> dict[str, object]:
+    """Ours in its colour, for a wrong sound hatched, grey where nobody listens."""
+    if name.endswith("sound"):
+        return {"facecolor": mixed(method_look("separator")["facecolor"], 0.35), "edgecolor": INK, "hatch": "////"}
+    return method_look(name) if name == "separator" else {"facecolor": "#C2C2C2", "edgecolor": INK}
+
+
 def _boxes(ax: Axes, values: Sequence[pd.Series], rows: np.ndarray, method: str, place: int, count: int) -> None:
     """The boxes of one of ``count`` methods, each at its place in its group."""
     width = 0.76 / count
@@ -475,18 +508,11 @@ def _bars(ax: Axes, values, low, high, looks: Sequence[dict], notes: Sequence[st
     """Named bars of a column of values with whiskers and numbers, the first on top; an interval may be unknown."""
     for row, (value, start, end) in enumerate(zip(values, low, high, strict=True)):
         ax.barh(row, value, height=0.66, **looks[row])
-        end, start = (value if np.isnan(limit) else limit for limit in (end, start))
-        ax.errorbar(
-            value,
-            row,
-            xerr=[[value - start], [end - value]],
-            fmt="none",
-            ecolor=INK,
-            linewidth=1,
-            capsize=2.5,
-            path_effects=_HALO,
-        )
-        right = max(end, 0, end if beyond is None or np.isnan(beyond.iloc[row]) else beyond.iloc[row])
+        if not (np.isnan(start) and np.isnan(end)):
+            start, end = (value if np.isnan(limit) else limit for limit in (start, end))
+            reach = [[value - start], [end - value]]
+            ax.errorbar(value, row, xerr=reach, fmt="none", ecolor=INK, linewidth=1, capsize=2.5, path_effects=_HALO)
+        right = np.nanmax([value, end, 0, np.nan if beyond is None else beyond.iloc[row]])
         text = f"{value:.2f}" if notes is None else notes[row]
         ax.annotate(
             text.replace("-", _MINUS), (right, row), (7, 0), textcoords="offset points", va="center", fontsize=7

@@ -1,4 +1,4 @@
-"""What came of a duet, in one figure; in the style of :mod:`avsep_lib.plots`.
+"""What came of a duet, and who sounds where in it, in a figure each; in the style of :mod:`avsep_lib.plots`.
 
 Used by notebook 05 and ``avsep separate``.
 """
@@ -10,7 +10,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Patch, Rectangle
 
 from avsep_lib import spectra
 from avsep_lib.duets import Separation
@@ -33,6 +33,8 @@ from avsep_lib.plots import (
     spectrogram,
 )
 from avsep_lib.settings import Settings
+
+_LIKE_NOBODY = "#F2F2F2"
 
 
 def duet_panel(separation: Separation, settings: Settings, true_boxes: np.ndarray | None = None) -> Figure:
@@ -88,6 +90,76 @@ def duet_panel(separation: Separation, settings: Settings, true_boxes: np.ndarra
     return figure
 
 
+def sound_map_panel(separation: Separation, moments: int = 6) -> Figure:
+    """Who sounds where in a video: the energy of each place, places that sound alike, and both over time.
+
+    Parameters
+    ----------
+    separation : Separation
+        As ``duets.separate_video`` gives it.
+    moments : int
+        Maps of the course that are drawn, at most; they lie evenly over the video.
+
+    Notes
+    -----
+    Top: the mean energy of the sound of each place, and clusters of places by their sound, in the colour of the player
+    whom each is most like; light where a cluster is like nobody, without colour where it is silent. Middle: the energy
+    at some moments, on one scale. Bottom: the energy of the places of each player over time, relative to the largest.
+    """
+    maps, count = separation.maps, len(separation.maps.course)
+    colours = player_colours([player.instrument for player in separation.players])
+    shape = separation.frame.shape[0] / separation.frame.shape[1]
+    chosen = np.unique(np.linspace(0, count - 1, moments).round().astype(int))
+    heights = [WIDTH / 2 * shape + 0.9, WIDTH / moments * shape + 0.2, 0.95]
+    figure = Picture(figsize=(WIDTH, sum(heights)), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
+    rows = figure.add_gridspec(3, 1, height_ratios=heights)
+    energy, alike = rows[0].subgridspec(1, 2).subplots()
+    image = draw_map(separation.frame, maps.energy / max(maps.energy.max(), 1e-12), energy, 1.0)
+    energy.set_title("where sound is")
+    colour_key(energy, image, "energy, relative", (0.2, -0.09, 0.6, 0.05))
+    _draw_clusters(separation, alike, colours)
+    strip = rows[1].subgridspec(1, moments, wspace=0.03).subplots(squeeze=False)[0]
+    largest = max(maps.course.max(), 1e-12)
+    for ax, moment in zip(strip, [*chosen, *[None] * (moments - len(chosen))], strict=True):
+        if moment is None:
+            ax.set_axis_off()
+            continue
+        draw_map(separation.frame, maps.course[moment] / largest, ax, 1.0)
+        ax.set_title(f"{maps.times_s[moment]:.1f} s", fontsize=7, pad=2)
+    _draw_course(separation, figure.add_subplot(rows[2]), colours, maps.times_s[chosen])
+    return figure
+
+
+def _draw_clusters(separation: Separation, ax: Axes, colours: Sequence[str]) -> None:
+    """Clusters of places by their sound over the greyed picture, each in the colour of a player."""
+    picture, clusters, count = separation.frame, separation.maps.clusters, len(separation.players)
+    kinds = np.arange(-1, count + 1)
+    found = kinds[np.stack([smooth(clusters == kind, picture.shape) for kind in kinds]).argmax(0)]
+    tints = np.array([to_rgb(colour) for colour in [*colours, _LIKE_NOBODY, "black"]]) * 255
+    opacity = np.array([*[0.55] * count, 0.6, 0.0])[found][..., None]  # -1, silent, takes the last
+    framed(ax, (greyed(picture) * (1 - opacity) + tints[found] * opacity).astype(np.uint8), "places that sound alike")
+    _name_places(separation, ax, found, _strength(separation), colours)
+    keys = [Patch(facecolor=_LIKE_NOBODY, label="like no player")] if (clusters == count).any() else []
+    keys += [Patch(facecolor="#8A8A8A", label="silent")] if (clusters == -1).any() else []
+    if keys:
+        ax.legend(handles=keys, loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=2, borderaxespad=0.2)
+
+
+def _draw_course(separation: Separation, ax: Axes, colours: Sequence[str], shown_s: np.ndarray) -> None:
+    """A line for each player: the energy of the places that sound like them; ticks at the moments shown above."""
+    maps = separation.maps
+    lines = np.einsum("nhw,chw->nc", maps.owners, maps.course)
+    lines /= max(lines.max(), 1e-12)
+    for n, (player, colour) in enumerate(zip(separation.players, colours, strict=True)):
+        look = {"linestyle": ("-", "--", "-.", ":")[n % 4], "marker": "o" if len(maps.times_s) < 60 else ""}
+        ax.plot(maps.times_s, lines[n], color=colour, label=readable(player.instrument), markersize=2.5, **look)
+    for time_s in shown_s:
+        ax.axvline(time_s, color=NOTHING, linewidth=0.8, zorder=0)
+    ax.set(xlabel="time (s)", ylabel="energy", ylim=(0, 1.08), yticks=[0, 0.5, 1], xlim=(0, None))
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.05), handlelength=2.4)
+
+
 def _draw_places(separation: Separation, axes: Sequence[Axes], colours: Sequence[str], true_boxes) -> None:
     """Three pictures: the players' strips, the sound map, and whose sound it is."""
     picture = separation.frame
@@ -108,19 +180,36 @@ def _draw_places(separation: Separation, axes: Sequence[Axes], colours: Sequence
 def _draw_owners(separation: Separation, ax: Axes, colours: Sequence[str]) -> None:
     """The player whose sound each place resembles most, named where most of their energy is."""
     picture = separation.frame
-    strength = np.clip(smooth(separation.maps.energy / max(separation.maps.energy.max(), 1e-12), picture.shape), 0, 1)
+    strength = _strength(separation)
     owners = np.stack([smooth(owner, picture.shape) for owner in separation.maps.owners])
     owner = owners.argmax(0)
     tint = np.array([to_rgb(colour) for colour in colours])[owner] * 255
     opacity = 0.2 + 0.5 * np.sqrt(strength)[..., None]
     framed(ax, (greyed(picture) * (1 - opacity) + tint * opacity).astype(np.uint8), "whose sound it is")
+    _name_places(separation, ax, owner, strength, colours)
+
+
+def _strength(separation: Separation) -> np.ndarray:
+    """Energy of each place at the size of the picture, from 0 to 1."""
+    energy = separation.maps.energy
+    return np.clip(smooth(energy / max(energy.max(), 1e-12), separation.frame.shape), 0, 1)
+
+
+def _name_places(separation: Separation, ax: Axes, owner: np.ndarray, strength, colours: Sequence[str]) -> None:
+    """Outline the places (H, W) of each player, and name them where most of their energy is and no name stands."""
+    (height, width), taken = owner.shape, []
     for n, (player, colour) in enumerate(zip(separation.players, colours, strict=True)):
         if not (owner == n).any():
             continue
         if not (owner == n).all():
             ax.contour(owner == n, [0.5], colors="white", linewidths=0.8)
         row, column = np.unravel_index(np.where(owner == n, strength, -1).argmax(), owner.shape)
-        column = np.clip(column, 0.15 * owner.shape[1], 0.85 * owner.shape[1])
+        column = np.clip(column, 0.15 * width, 0.85 * width)
+        rows = [row + 0.16 * height * away for away in (0, 1, -1, 2, -2, 3, -3)]
+        near = [y for y, x in taken if abs(x - column) < 0.3 * width]
+        free = [y for y in rows if 0 <= y < height and all(abs(y - other) > 0.15 * height for other in near)]
+        row = free[0] if free else row
+        taken.append((row, column))
         label = ax.text(column, row, readable(player.instrument), ha="center", va="center", fontsize=6, color="white")
         label.set(bbox={"facecolor": colour, "edgecolor": "white", "linewidth": 0.6, "pad": 1.5}, in_layout=False)
 

@@ -137,10 +137,10 @@ def localise_duets(separator: BaseSeparator, heard: Sequence[Heard], progress: C
         - ``players found``: the box of the player that was found. The middle of a box is where it points.
         - ``whole picture``, ``centre box`` (half of its width and height), ``random box`` (as large, anywhere; the
           mean of 100) and ``even strips`` (as many as players, the player's own taken): they look at nothing.
-        - ``silent sound``: the map for noise 60 dB below the right sound. A map is cut relative to its largest value,
-          so it points somewhere even then; its energy says what that is worth.
         - ``foreign sound``: the map for the sound of another duet, as loud as the right one, none of whose instruments
           is in this picture; left out where there is none. What it scores is owed to the picture alone.
+        - ``silent sound``: the map for noise 60 dB below the right sound. A map is cut relative to its largest value,
+          so it points somewhere even then; its energy says what that is worth.
 
     References
     ----------
@@ -166,10 +166,9 @@ def _with_maps(
     one = heard[number]
     mixture, right = one.separation.mixture, one.separation.maps
     noise = np.random.default_rng(number).standard_normal(len(mixture), np.float32)
-    sounds = {OWN: None, SILENT: _SILENCE * _at_level(noise, mixture)}
     foreign = _foreign(heard, number)
-    if foreign:
-        sounds[FOREIGN] = _at_level(foreign.separation.mixture, mixture)
+    wrong = {FOREIGN: _at_level(foreign.separation.mixture, mixture)} if foreign else {}
+    sounds = {OWN: None} | wrong | {SILENT: _SILENCE * _at_level(noise, mixture)}
     for method, sound in sounds.items():
         maps = right if sound is None else sound_maps(separator, one.seen, one.separation.players, [sound])
         silent = localisation.silent_share(maps.energy, one.boxes, right.energy.max())
@@ -188,9 +187,9 @@ def _with_boxes(one: Heard, number: int) -> Iterator[tuple[str, list[dict[str, f
     corners = np.random.default_rng(number).uniform(0, 0.5, (_DRAWS, count, 2))
     answers = {  # (draws, N, 4)
         FOUND: [[player.box for player in one.separation.players]],
+        STRIPS: [[(n / count, 0.0, (n + 1) / count, 1.0) for n in range(count)]],
         WHOLE: [[(0.0, 0.0, 1.0, 1.0)] * count],
         CENTRE: [[(0.25, 0.25, 0.75, 0.75)] * count],
-        STRIPS: [[(n / count, 0.0, (n + 1) / count, 1.0) for n in range(count)]],
         RANDOM: np.concatenate([corners, corners + 0.5], axis=-1),
     }
     for method, drawn in answers.items():

@@ -4,6 +4,7 @@ Axes: M places of a grid h w, N players, F' bins and T steps of a clip, C moment
 notebook 05 and ``avsep separate``.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from avsep_lib import media, spectra
 from avsep_lib.separators import BaseSeparator
+from avsep_lib.settings import Settings
 from avsep_lib.watching import Player, Watched, look, part_queries
 
 SILENT = 0.1
@@ -36,8 +38,8 @@ class SoundMaps:
         For each place, how alike its sound is to each player's; adds up to one over players.
     clusters : int array, shape (h, w)
         Places that sound alike, in one cluster more than there are players: the number of the player whom a cluster is
-        most like, N for the one that is like nobody, such as that of the wall behind them, and -1 where it is silent
-        (see ``SILENT``).
+        more like than the others, N where it is like none of them, as the wall behind them may be, and -1 where it is
+        silent (see ``SILENT``).
     course : float32 array, shape (C, h, w)
         The energy over time: a map for about every second.
     times_s : float array, shape (C,)
@@ -63,7 +65,8 @@ def sound_maps(
     seen : Watched
     players : sequence of Player
     blocks : iterable of float32 arrays, shape (n,)
-        The mixture, heard clip by clip; the last clip is filled up with silence, which does not count.
+        The mixture, heard clip by clip. The last clip reaches back, and only what is new in it counts; sound shorter
+        than a clip is filled up with silence, which does not count.
 
     Returns
     -------
@@ -87,22 +90,22 @@ def sound_maps(
         spec = spectra.stft(torch.from_numpy(wave).to(seen.looks.device), settings.n_fft, settings.hop)
         masks, axis = separator.place_masks(spec, _queries(separator, seen.looks_near(start), players))
         weights = _weights(spec, axis, masks.shape[-2])
-        for first, last in _moments(own // settings.hop + 1, spec.shape[-1], settings.clip_s):
+        for first, last in _moments(own, settings):
             piece = [values[..., first:last] for values in (masks[:-count], *weights)]
             course.append((_let_through(*piece) / (len(spec) * (last - first))).cpu())
             times.append((start + (first + last - 1) / 2 * settings.hop) / rate)
             steps.append(last - first)
         heard = _products(masks, *weights)
-        products += heard[:-count, :-count]
+        products += heard
         norms = heard.diagonal()
         apart = (norms[:-count] + norms[-count:, None] - 2 * heard[-count:, :-count]).clamp_min(0)
-        distances += apart * own / spec.abs().square().sum().clamp_min(1e-12)
-        total += own
+        distances += apart * len(own) / spec.abs().square().sum().clamp_min(1e-12)
+        total += len(own)
     shape = seen.looks.shape[-2:]
     owners = (-20 * distances / total).softmax(0).reshape(count, *shape).cpu().numpy()
     course = torch.stack(course).reshape(-1, *shape).numpy()
     energy = np.average(course, axis=0, weights=steps).astype(np.float32)
-    return SoundMaps(energy, owners, _clustered(products.cpu().numpy(), energy, owners), course, np.array(times))
+    return SoundMaps(energy, owners, _clustered(products.cpu().numpy(), energy), course, np.array(times))
 
 
 def _queries(separator: BaseSeparator, looks: Tensor, players: Sequence[Player]) -> Tensor:
@@ -112,12 +115,13 @@ def _queries(separator: BaseSeparator, looks: Tensor, players: Sequence[Player])
     return torch.cat([places, part_queries(separator, looks, players)])
 
 
-def _moments(own: int, steps: int, clip_s: float) -> Iterator[tuple[int, int]]:
-    """First and last step of each moment of a clip of so many steps, of which only some are its own."""
-    edges = np.linspace(0, steps, max(round(clip_s / _MOMENT_S), 1) + 1).round().astype(int)
-    for first, last in zip(edges[:-1], np.minimum(edges[1:], own), strict=True):
+def _moments(own: range, settings: Settings) -> Iterator[tuple[int, int]]:
+    """First and last step of each moment of a clip of which these samples are its own."""
+    edges = np.linspace(0, settings.steps, max(round(settings.clip_s / _MOMENT_S), 1) + 1).round().astype(int)
+    edges = edges.clip(round(own.start / settings.hop), own.stop // settings.hop + 1)
+    for first, last in itertools.pairwise(edges.tolist()):
         if last > first:
-            yield int(first), int(last)
+            yield first, last
 
 
 def _weights(spec: Tensor, axis: str, bins: int) -> tuple[Tensor, Tensor | None]:
@@ -144,38 +148,46 @@ def _products(masks: Tensor, squares: Tensor, neighbours: Tensor) -> Tensor:
     return alone + (beside + beside.T) / 2
 
 
-def _clustered(products: np.ndarray, energy: np.ndarray, owners: np.ndarray) -> np.ndarray:
-    """Clusters (h, w) of places by the inner products of their sounds (M, M), however loud; see :class:`SoundMaps`."""
+def _clustered(products: np.ndarray, energy: np.ndarray) -> np.ndarray:
+    """Clusters (h, w) of places by the inner products of their sounds and of the players' (M + N, M + N).
+
+    Level plays no part. See :class:`SoundMaps`.
+    """
+    places, count = energy.size, len(products) - energy.size
+    level = np.sqrt(products.diagonal()).clip(1e-12)
+    alike = products / np.outer(level, level)
     loud = np.flatnonzero(energy.ravel() > SILENT * energy.max())
-    clusters = np.full(energy.size, -1)
+    clusters = np.full(places, -1)
     if len(loud):
-        level = np.sqrt(products.diagonal()[loud])
-        alike = products[np.ix_(loud, loud)] / np.outer(level, level)
-        values, vectors = np.linalg.eigh(alike.astype(np.float64))
-        points = vectors * np.sqrt(
-            np.where(values > _LEAST * values.max(), values, 0)
-        )  # as far apart as the sounds are
-        kinds = min(len(owners) + 1, len(np.unique(points.round(3), axis=0)))
+        values, vectors = np.linalg.eigh(alike[np.ix_(loud, loud)].astype(np.float64))
+        points = vectors * np.sqrt(np.where(values > _LEAST * values.max(), values, 0))  # as far apart as the sounds
+        kinds = min(count + 1, len(np.unique(points.round(3), axis=0)))
         found = KMeans(kinds, n_init=10, random_state=0).fit_predict(points)
-        whose = owners.reshape(len(owners), -1)[:, loud]
-        like = np.stack([whose[:, found == n].mean(1) for n in range(kinds)])  # (clusters, N)
+        like = np.stack([alike[places:, loud[found == n]].mean(1) for n in range(kinds)])  # (clusters, N)
+        like -= like.mean(1, keepdims=True) if count > 1 else 0  # what is as like all players is like none
         named, player = linear_sum_assignment(like, maximize=True)
-        numbers = np.full(kinds, len(owners))
-        numbers[named] = player
+        numbers = np.full(kinds, count)
+        numbers[named] = np.where(like[named, player] > 0, player, count)
         clusters[loud] = numbers[found]
     return clusters.reshape(energy.shape)
 
 
-def _clips(blocks: Iterable[np.ndarray], length: int) -> Iterator[tuple[int, np.ndarray, int]]:
-    """(start, samples, how many of them are its own) of every clip, one behind the other, of sound in blocks."""
-    held, start = np.zeros(0, np.float32), 0
+def _clips(blocks: Iterable[np.ndarray], length: int) -> Iterator[tuple[int, np.ndarray, range]]:
+    """(start, samples, which of them are its own) of clips that together hold a sound, one behind the other.
+
+    Nearly nothing at the end is left out.
+    """
+    held, before, start = np.zeros(0, np.float32), np.zeros(0, np.float32), 0
     for block in blocks:
         held = np.concatenate([held, block])
         while len(held) >= length:
-            yield start, held[:length], length
-            held, start = held[length:], start + length
-    if len(held):
-        yield start, np.pad(held, (0, length - len(held))), len(held)
+            yield start, held[:length], range(length)
+            before, held, start = held[:length], held[length:], start + length
+    if not len(before):
+        yield start, np.pad(held, (0, length - len(held))), range(len(held))
+    elif len(held) > length // 8:
+        back = length - len(held)
+        yield start - back, np.concatenate([before[-back:], held]), range(back, length)
 
 
 def ask_places(

@@ -230,3 +230,23 @@ def test_bars_stand_in_groups_with_points_on_their_own():
     assert list(points.get_xdata()) == [2.5, 5.0] and list(points.get_ydata()) == pytest.approx(middles)
     labels = [text.get_text() for text in figure.legends[0].texts]
     assert labels == ["Sound of Pixels", "ours", "ours: its own sound"]
+
+
+def test_localisation_is_drawn_for_every_method():
+    names = ["separator", "foreign sound", "centre box"]
+    shares = {
+        "cIoU": [0.5, 0.3, 0.2],
+        "from": [0.4, np.nan, 0.1],
+        "to": [0.6, np.nan, 0.3],
+        "pointing": [0.9, 0.5, 0.1],
+    }
+    table = pd.DataFrame(shares | {"silent": [0.8, 0.2, np.nan]}, index=pd.Index(names, name="method"))
+    left, middle, right = drawn(charts.localisation_bars(table)).axes
+    assert [label.get_text() for label in left.get_yticklabels()] == names and not middle.get_yticklabels()[
+        0
+    ].get_text()
+    assert [bar.get_width() for bar in left.patches] == [0.5, 0.3, 0.2]
+    assert [bar.get_width() for bar in middle.patches] == [0.9, 0.5, 0.1]
+    assert len(left.collections) == 2 and not middle.collections, "whiskers where an interval is known"
+    assert left.patches[1].get_hatch() and not left.patches[0].get_hatch()
+    assert [text.get_text() for text in right.texts] == ["0.80", "0.20", ""]

@@ -1,10 +1,13 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from looking import drawn
-from made_duets import made_maps, strip
+from made_duets import made_maps, made_separation, strip
 
 from avsep_lib import duet_plots, duets, media, plots
 from avsep_lib.settings import INSTRUMENTS, from_parameters
+from avsep_lib.sound_maps import SoundMaps
 
 
 @pytest.fixture
@@ -73,3 +76,48 @@ def test_places_are_named_and_silence_has_no_share(settings, tmp_path):
     assert {"energy, relative", "level (dB)", "share; grey: silence"} <= {
         bar.get_xlabel() for ax in figure.axes for bar in ax.child_axes
     }
+
+
+def moving_maps(count, moments, shape=(6, 12)):
+    """A sound that moves from the first player to the last; the lowest row is like no player, the highest is silent."""
+    course = np.zeros((moments, *shape), np.float32)
+    owners = np.full((count, *shape), 1 / count, np.float32)
+    clusters = np.full(shape, count)
+    clusters[0] = -1
+    width = shape[1] // count
+    for n in range(count):
+        owners[:, 1:-1, n * width : (n + 1) * width] = 0.1 / max(count - 1, 1)
+        owners[n, 1:-1, n * width : (n + 1) * width] = 0.9
+        clusters[1:-1, n * width : (n + 1) * width] = n
+        course[n * moments // count : (n + 1) * moments // count, 1:-1, n * width : (n + 1) * width] = 1 + n
+    return SoundMaps(course.mean(0), owners, clusters, course, np.arange(moments) + 0.5)
+
+
+@pytest.mark.parametrize(("count", "moments"), [(1, 1), (2, 4), (4, 90)])
+def test_sound_map_panel_draws_the_course_and_the_clusters(tmp_path, count, moments):
+    players = [strip(name, 0.9, n / count, (n + 1) / count) for n, name in enumerate(INSTRUMENTS[:count])]
+    separation = dataclasses.replace(
+        made_separation(tmp_path / "a.mp4", players), maps=moving_maps(count, moments),
+        frame=np.full((96, 192, 3), 128, np.uint8),
+    )  # fmt: skip
+    figure = drawn(duet_plots.sound_map_panel(separation))
+    panels = {ax.get_title(loc="left"): ax for ax in figure.axes}
+    names = [plots.readable(player.instrument) for player in players]
+    assert [text.get_text() for text in panels["places that sound alike"].texts] == names
+    keys = [text.get_text() for text in panels["places that sound alike"].get_legend().get_texts()]
+    assert keys == ["like no player", "silent"]
+    colours = panels["places that sound alike"].images[0].get_array().astype(int)
+    assert np.ptp(colours[5], axis=-1).max() == 0 and np.ptp(colours[48], axis=-1).min() > 20  # silence has no colour
+    times = [title for title in panels if title.endswith(" s")]
+    assert len(times) == min(moments, 6) and times[0] == "0.5 s" and times[-1] == f"{moments - 0.5:.1f} s"
+    lines = next(ax for ax in figure.axes if ax.get_xlabel() == "time (s)").lines[:count]
+    if count > 1:
+        assert lines[0].get_ydata()[0] > 3 * lines[-1].get_ydata()[0]
+        assert lines[-1].get_ydata()[-1] > 3 * lines[0].get_ydata()[-1]
+
+
+def test_sound_map_panel_of_silence(tmp_path):
+    separation = made_separation(tmp_path / "a.mp4", [strip("tuba", 0.9, 0.0, 1.0)])
+    nothing = np.zeros((2, 4), np.float32)
+    maps = SoundMaps(nothing, np.ones((1, 2, 4)), np.full((2, 4), -1), nothing[None], np.array([0.5]))
+    assert drawn(duet_plots.sound_map_panel(dataclasses.replace(separation, maps=maps)))

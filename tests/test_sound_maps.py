@@ -7,7 +7,7 @@ from made_duets import strip, wave
 
 from avsep_lib import sound_maps, spectra, watching
 from avsep_lib.separators import BaseSeparator
-from avsep_lib.watching import Watched
+from avsep_lib.watching import Player, Watched
 
 
 def watched(looks, tiny, seconds=3.0):
@@ -61,7 +61,8 @@ def test_places_are_clustered_by_their_sound_and_not_by_its_level(tiny, two_tone
     looks[:, 0, 0, 0] = 0.7  # softer, and yet the same sound
     looks[:, 1, :2, 4:] = 1.0  # high, at the right
     looks[:, :, 2] = 0.6  # some of all, at the bottom
-    players = [strip("tuba", 1.0, 0.0, 0.5), strip("flute", 1.0, 0.5, 1.0)]
+    parts = {"tuba": (0.0, 0.0, 0.5, 2 / 3), "flute": (0.5, 0.0, 1.0, 2 / 3)}
+    players = [Player(name, 1.0, part, part) for name, part in parts.items()]
     found = by_bands(tiny, looks, players, two_tones).clusters
     assert found.tolist() == [[0, 0, -1, -1, 1, 1]] * 2 + [[2] * 6]
 
