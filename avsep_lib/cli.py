@@ -1,7 +1,6 @@
 """The console script ``avsep``: a thin face over the modules below."""
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,20 +50,14 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _separate(options: argparse.Namespace) -> None:
-    from avsep_lib import duet_plots, duets, films, networks, plots, runs
+    from avsep_lib import networks, outcome, runs
 
     separator = networks.load_separator(options.checkpoint)
     out = options.out or Path("out") / options.video.stem
-    separation = duets.separate_video(
-        separator, options.video, options.players, options.instruments, progress=runs.Progress(), out=out
-    )
-    for player in separation.players:
-        where = f"{player.part[0]:4.0%} to {player.part[2]:4.0%} of the width"
-        sure = "" if math.isnan(player.confidence) else f" ({player.confidence:.0%} sure)"
-        print(f"{where}: {player.instrument}{sure}")
-    picture = plots.save_picture(duet_plots.duet_panel(separation, separator.settings), out / "players.png")
-    for path in [*separation.tracks, *films.write_videos(separation, out), picture]:
-        print(path)
+    for line in outcome.write_all(
+        separator, options.video, out, options.players, options.instruments, options.at, runs.Progress()
+    ):
+        print(line, flush=True)
 
 
 def _score_real(options: argparse.Namespace) -> None:
@@ -137,6 +130,31 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help="folder for results, figures and checkpoints (the project)")
 
 
+def _add_separate(parser: argparse.ArgumentParser) -> None:
+    """What is asked of a video."""
+    parser.add_argument("video", type=Path, help="a video with sound")
+    who = parser.add_argument_group("who plays", "found out, if not given")
+    who.add_argument("--instruments", nargs="+", default=[], metavar="NAME", help="of the 21 of MUSIC-21")
+    who.add_argument("--players", type=int, metavar="N", help="how many")
+    who.add_argument(
+        "--at", type=_place, metavar="X,Y", help="only what sounds at a place, as shares of width and height: 0.25,0.5"
+    )
+    parser.add_argument(
+        "--checkpoint", type=Path, help="separator.pt of a study or ear.safetensors (that of the project)"
+    )
+    parser.add_argument("--out", type=Path, help="folder for what comes out (out/ and the video's name)")
+    parser.set_defaults(command=_separate)
+
+
+def _place(text: str) -> tuple[float, float]:
+    """A place as it is typed: ``0.25,0.5``."""
+    try:
+        x, y = map(float, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no place; give two shares such as 0.25,0.5") from None
+    return x, y
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="avsep", description="Visually guided music source separation.")
     parser.add_argument("--version", action="version", version=__version__)
@@ -159,21 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--nodes", type=int, help="hosts (1, or what torchrun or SLURM says)")
     train.set_defaults(command=_train)
 
-    separate = commands.add_parser("separate", help="give each player of a video their own track")
-    separate.add_argument("video", type=Path, help="a video with sound")
-    separate.add_argument(
-        "--instruments",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="who plays, of the 21 of MUSIC-21; found if not given",
-    )
-    separate.add_argument("--players", type=int, default=2, metavar="N", help="players side by side, if not named (2)")
-    separate.add_argument(
-        "--checkpoint", type=Path, help="separator.pt of a study or ear.safetensors (that of the project)"
-    )
-    separate.add_argument("--out", type=Path, help="folder for what comes out (out/ and the video's name)")
-    separate.set_defaults(command=_separate)
+    _add_separate(commands.add_parser("separate", help="give each player of a video their own track"))
 
     bank = commands.add_parser("bank", help="fetch free sounds and have every instrument played on them")
     bank.add_argument("--folder", type=Path, default=_BANK, metavar="DIR", help="folder of the bank (data/bank)")

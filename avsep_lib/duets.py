@@ -20,7 +20,7 @@ from avsep_lib import files, full_band, media
 from avsep_lib.separators import BaseSeparator
 from avsep_lib.settings import StudyError
 from avsep_lib.sound_maps import SoundMaps, sound_maps
-from avsep_lib.watching import Player, Watched, find_players, look, part_queries
+from avsep_lib.watching import Player, Watched, check_instruments, find_players, look, part_queries
 
 PLACE = "place"
 """What a place is called that is asked for, whoever plays there."""
@@ -95,7 +95,7 @@ class Separation:
 def separate_video(
     separator: BaseSeparator,
     path: str | Path,
-    n_players: int | None = 2,
+    n_players: int | None = None,
     instruments: Sequence[str] = (),
     progress: Callable[[str, int, int], None] | None = None,
     out: str | Path | None = None,
@@ -140,6 +140,7 @@ def separate_video(
     UserWarning
         If a part of the video is damaged, or the disk was full before the end: the tracks end there.
     """
+    check_instruments(separator, instruments, n_players)
     seen = look(separator, path, progress) if seen is None else seen
     players = [_place(seen, *at)] if at else find_players(separator, seen.named, n_players, instruments)
     folder = tempfile.TemporaryDirectory(prefix="avsep-") if out is None else None

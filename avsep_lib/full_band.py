@@ -5,6 +5,7 @@ spectrogram of the whole sound, and carried on above. Axes: N sources, C channel
 of the sound's own rate have a stroke: F', T', L'. Used by ``duets``, and so by ``avsep separate`` and notebook 05.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -15,7 +16,7 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 from avsep_lib import spectra, windows
-from avsep_lib.separators import BaseSeparator
+from avsep_lib.separators import WINDOWS, BaseSeparator
 from avsep_lib.settings import Settings
 
 _TOP = 0.95  # of half the separator's rate: resampling damps what lies above, so masks are not read there
@@ -58,19 +59,20 @@ def stream(
     settings, device = separator.settings, separator.device
     ratio = sample_rate_hz / settings.sample_rate_hz
     length, start = round(settings.clip_samples * ratio), 0
-    faded = windows.CrossFade(length, device)
-    for window, own in windows.cut(blocks, length):
-        low = torch.from_numpy(_at_rate_of(separator, window.mean(axis=1), sample_rate_hz)).to(device)
-        spec = spectra.stft(low, settings.n_fft, settings.hop)[None]
-        masks = separator.masks(spec, queries_at(round(start / ratio))[None], rest)[0]
-        if rest:
-            masks = torch.cat([masks, (1 - masks.sum(0, keepdim=True)).clamp_min(0)])
-        masks = shared(masks)
-        wave = torch.from_numpy(np.ascontiguousarray(window.T)).to(device)  # (L', C) -> (C, L')
-        tracks = masked(wave, masks, spec[0], settings, sample_rate_hz)  # (N, C, L')
-        finished = faded.add(tracks.flatten(0, 1), own).reshape(*tracks.shape[:2], own)
-        yield finished.transpose(1, 2).cpu().numpy()
-        start += length // 2
+    faded, pending = windows.CrossFade(length, device), windows.cut(blocks, length)
+    while batch := list(itertools.islice(pending, WINDOWS)):
+        starts = [round((start + n * (length // 2)) / ratio) for n in range(len(batch))]
+        queries = torch.stack([queries_at(first) for first in starts])  # (B, N, K)
+        heard = np.stack([_at_rate_of(separator, window, sample_rate_hz) for window, _ in batch])
+        specs = spectra.stft(torch.from_numpy(heard).to(device), settings.n_fft, settings.hop)  # (B, F, T)
+        for (window, own), spec, masks in zip(batch, specs, separator.masks(specs, queries, rest), strict=True):
+            if rest:
+                masks = torch.cat([masks, (1 - masks.sum(0, keepdim=True)).clamp_min(0)])
+            wave = torch.from_numpy(np.ascontiguousarray(window.T)).to(device)  # (L', C) -> (C, L')
+            tracks = masked(wave, shared(masks), spec, settings, sample_rate_hz)  # (N, C, L')
+            finished = faded.add(tracks.flatten(0, 1), own).reshape(*tracks.shape[:2], own)
+            yield finished.transpose(1, 2).cpu().numpy()
+        start += len(batch) * (length // 2)
 
 
 def shared(masks: Tensor) -> Tensor:
@@ -132,10 +134,9 @@ def _read(masks: Tensor, rows: Tensor, steps: Tensor) -> Tensor:
     return F.grid_sample(masks[None], grid[None], padding_mode="border", align_corners=True)[0]
 
 
-def _at_rate_of(separator: BaseSeparator, wave: np.ndarray, sample_rate_hz: int) -> np.ndarray:
-    """A window of one channel, (L',), at the separator's rate and of its clip's length, (L,)."""
-    length = separator.settings.clip_samples
-    if sample_rate_hz == separator.sample_rate_hz:
-        return np.ascontiguousarray(wave, np.float32)
-    low = soxr.resample(wave.astype(np.float32), sample_rate_hz, separator.sample_rate_hz)[:length]
-    return np.pad(low, (0, length - len(low)))
+def _at_rate_of(separator: BaseSeparator, window: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    """A window (L', C) as the separator hears it: one channel, at its rate, as long as a clip, (L,)."""
+    length, mono = separator.settings.clip_samples, np.ascontiguousarray(window.mean(axis=1), np.float32)
+    if sample_rate_hz != separator.sample_rate_hz:
+        mono = soxr.resample(mono, sample_rate_hz, separator.sample_rate_hz)[:length]
+    return np.pad(mono, (0, length - len(mono)))

@@ -78,7 +78,7 @@ def ours(folder: Path, length_s: int, device: str) -> float:
     """Seconds to find the players, write their tracks and map their sound."""
     separator = networks.load_separator(folder / "separator.pt", device)
     began = time.perf_counter()
-    duets.separate_video(separator, _video(folder, length_s), out=folder / "ours")
+    duets.separate_video(separator, _video(folder, length_s), 2, out=folder / "ours")
     return time.perf_counter() - began
 
 
@@ -86,7 +86,7 @@ def ours_with_videos(folder: Path, length_s: int, device: str) -> float:
     """Seconds of :func:`ours` and of a video for each player."""
     separator = networks.load_separator(folder / "separator.pt", device)
     began = time.perf_counter()
-    separation = duets.separate_video(separator, _video(folder, length_s), out=folder / "ours")
+    separation = duets.separate_video(separator, _video(folder, length_s), 2, out=folder / "ours")
     films.write_videos(separation, folder / "ours")
     return time.perf_counter() - began
 

@@ -99,7 +99,7 @@ def separator(tiny):
 @pytest.fixture(scope="session")
 def separation(separator, duet):
     """What the untrained separator makes of the duet."""
-    return duets.separate_video(separator, duet.path)
+    return duets.separate_video(separator, duet.path, 2)
 
 
 @pytest.fixture

@@ -259,22 +259,29 @@ def test_a_missing_video_is_named_and_nothing_is_written(capsys, tmp_path, check
     assert not out.exists()
 
 
-def test_separate_writes_a_track_and_a_video_for_each_player_and_a_picture(
-    capsys, tmp_path, checkpoint, index, tiny, monkeypatch
-):
+@pytest.mark.parametrize("place", ["0.5", "left", "0.1,0.2,0.3"])
+def test_a_place_is_two_numbers(capsys, place):
+    with pytest.raises(SystemExit):
+        cli.main(["separate", "duet.mp4", "--at", place])
+    assert f"{place!r} is no place" in capsys.readouterr().err
+
+
+def test_separate_writes_tracks_films_figures_and_a_page(capsys, tmp_path, checkpoint, index, tiny, monkeypatch):
     monkeypatch.chdir(tmp_path)
     video = Path(clips.choose(index, kind="duet").path[0])
     command = ["separate", str(video), "--checkpoint", str(checkpoint), "--instruments", "tuba", "flute"]
     assert cli.main(command) == 0
     out = tmp_path / "out" / video.stem
     names = {path.name for path in out.iterdir()}
-    tracks, films = sorted(out.glob("*.wav")), sorted(out.glob("*.mp4"))
-    assert names == {path.name for path in [*tracks, *films]} | {"players.png"} and len(names) == 5
-    assert {path.stem[2:] for path in tracks} == {path.stem[2:] for path in films} == {"flute", "tuba"}
+    tracks, players = sorted(out.glob("*.wav")), sorted(out.glob("[12]_*.mp4"))
+    assert names == {path.name for path in [*tracks, *players]} | {
+        "players.png", "sound_maps.png", "report.html", "separation.json", "side_by_side.mp4",
+    }  # fmt: skip
+    assert {path.stem[2:] for path in tracks} == {path.stem[2:] for path in players} == {"flute", "tuba"}
     sound = media.read_audio(video, tiny.sample_rate_hz)
     estimates = np.stack([media.read_audio(path, tiny.sample_rate_hz) for path in tracks])
     np.testing.assert_allclose(estimates.sum(0), sound, atol=1e-4)
-    for path in films:
+    for path in players:
         info = media.probe(path)
         assert info.duration_s == pytest.approx(tiny.video_s, abs=0.1) and info.channels == 1 and info.height_px > 0
     with Image.open(out / "players.png") as picture:
