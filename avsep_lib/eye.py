@@ -140,14 +140,15 @@ class Eye(nn.Module):
         return torch.cat(seen)
 
     @torch.no_grad()
-    def told(self, logits: Tensor) -> Tensor:
+    def told(self, logits: Tensor, alone: bool = False) -> Tensor:
         """What the table tells of ImageNet's classes: (..., 1000) -> (..., C).
 
         From 0 to 1, not a distribution: low for all instruments where none is seen. No weight counts for more than
-        one here: the larger ones lift instruments that hardly look like any class, and next to another player they
-        would be seen everywhere.
+        one, but where somebody is ``alone``: the larger ones lift instruments that hardly look like any class, and
+        those would be seen everywhere beside another player.
         """
-        return (logits.softmax(-1) @ self.weights.clamp(max=1).T).clamp(max=1)
+        weights = self.weights if alone else self.weights.clamp(max=1)
+        return (logits.softmax(-1) @ weights.T).clamp(max=1)
 
 
 def imagenet_classes() -> list[str]:

@@ -152,7 +152,7 @@ class Separator(BaseSeparator):
             features = own.features(pictures)
         return looks, own.pixel_queries(features)
 
-    def name(self, named: Tensor) -> Tensor:
+    def name(self, named: Tensor, alone: bool = False) -> Tensor:
         """Log probability of each class: what the classifier says of just these places, (P, K, h, w) -> (C,)."""
         return self.classifier.linear(named.amax((0, -2, -1))).log_softmax(-1)
 

@@ -67,8 +67,11 @@ class BaseSeparator(nn.Module):
         """
         raise NotImplementedError
 
-    def name(self, named: Tensor) -> Tensor:
-        """Log probability of each class in a part of pictures: what :meth:`look` saw there, (P, K', h', w') -> (C,)."""
+    def name(self, named: Tensor, alone: bool = False) -> Tensor:
+        """Log probability of each class in a part of pictures: what :meth:`look` saw there, (P, K', h', w') -> (C,).
+
+        ``alone`` says that nobody plays beside.
+        """
         raise NotImplementedError
 
     def presence(self, named: Tensor) -> Tensor:

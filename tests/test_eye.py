@@ -172,6 +172,7 @@ def test_weights_above_one_lift_no_instrument_beside_others(eye):
     logits[CLASSES.index("French horn")], logits[CLASSES.index("cornet")] = 50.0, 50.0  # a half each
     told = eye.told(logits)
     assert told[MUSIC_21.index("tuba")].item() == pytest.approx(told[MUSIC_21.index("trumpet")].item()) == 0.5
+    assert eye.told(logits, alone=True)[MUSIC_21.index("tuba")] == 1
 
 
 def test_a_part_is_told_as_a_picture_of_it_pooled(eye, pictures):
