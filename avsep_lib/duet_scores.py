@@ -13,7 +13,7 @@ from avsep_lib.sound_maps import sound_maps
 from avsep_lib.watching import Watched, look
 
 WHOLE, CENTRE, RANDOM, STRIPS = "whole picture", "centre box", "random box", "even strips"
-OWN, FOUND = "separator", "players found"
+OWN, FOUND, PARTS = "separator", "players found", "parts found"
 SILENT, FOREIGN = "silent sound", "foreign sound"
 _DRAWS = 100  # of a random place, of which the mean is taken
 _SILENCE = 1e-3  # of the level of the right sound, -60 dB: a map of nothing at all would show nothing
@@ -134,7 +134,8 @@ def localise_duets(separator: BaseSeparator, heard: Sequence[Heard], progress: C
         sound). ``localisation.summary`` sums it up. The methods:
 
         - ``separator``: the energy of each place times how much it sounds like the player; the map.
-        - ``players found``: the box of the player that was found. The middle of a box is where it points.
+        - ``players found`` and ``parts found``: the box of the player that was found, and their part of the picture.
+          The middle of a box is where it points.
         - ``whole picture``, ``centre box`` (half of its width and height), ``random box`` (as large, anywhere; the
           mean of 100) and ``even strips`` (as many as players, the player's own taken): they look at nothing.
         - ``foreign sound``: the map for the sound of another duet, as loud as the right one, none of whose instruments
@@ -187,6 +188,7 @@ def _with_boxes(one: Heard, number: int) -> Iterator[tuple[str, list[dict[str, f
     corners = np.random.default_rng(number).uniform(0, 0.5, (_DRAWS, count, 2))
     answers = {  # (draws, N, 4)
         FOUND: [[player.box for player in one.separation.players]],
+        PARTS: [[player.part for player in one.separation.players]],
         STRIPS: [[(n / count, 0.0, (n + 1) / count, 1.0) for n in range(count)]],
         WHOLE: [[(0.0, 0.0, 1.0, 1.0)] * count],
         CENTRE: [[(0.25, 0.25, 0.75, 0.75)] * count],

@@ -74,7 +74,8 @@ def test_places_have_a_row_for_each_player_and_method(separator, heard):
     places = duet_scores.localise_duets(separator, heard, lambda *words: told.append(words))
     table = localisation.summary(places)
     assert list(table.index) == [
-        "separator", "silent sound", "players found", "even strips", "whole picture", "centre box", "random box"
+        "separator", "silent sound", "players found", "parts found", "even strips", "whole picture", "centre box",
+        "random box",
     ]  # a single duet has no foreign one  # fmt: skip
     assert set(table["count"]) == {2} and told == [("localising duets", 1, 1)]
     (one,) = heard
