@@ -37,6 +37,11 @@ lab: .venv/installed
 test: .venv/installed
 	$(BIN)/pytest
 
+# What people click on, in a real browser: needs Chromium, such as Debian's package chromium.
+browser: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[browser]'
+	$(BIN)/pytest tests/browser
+
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -50,4 +55,4 @@ html: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
-.PHONY: study thesis smoke server bank ear real lab test lint html
+.PHONY: study thesis smoke server bank ear real lab test browser lint html

@@ -145,7 +145,7 @@ class Stage(anywidget.AnyWidget):
     picture = traitlets.Bytes().tag(sync=True)
     film = traitlets.Bytes().tag(sync=True)
     heard = traitlets.Unicode("everybody").tag(sync=True)
-    gains = traitlets.List().tag(sync=True)
+    gains = traitlets.List(traitlets.CFloat()).tag(sync=True)
     can_ask = traitlets.Bool().tag(sync=True)
     place = traitlets.Tuple(traitlets.Float(), traitlets.Float(), default_value=None, allow_none=True).tag(sync=True)
     place_sound = traitlets.Bytes().tag(sync=True)
@@ -171,7 +171,9 @@ class Stage(anywidget.AnyWidget):
             self.answered += 1
 
 
-def stage(separation: Separation, separator: BaseSeparator | None = None) -> Stage:
+def stage(
+    separation: Separation, separator: BaseSeparator | None = None, seen: Watched | None = None
+) -> Stage:
     """The video and its players: who is heard can be changed while the sound goes on.
 
     A fader and a solo button for each player, a switch between them, and the picture, in which every place can be
@@ -182,6 +184,8 @@ def stage(separation: Separation, separator: BaseSeparator | None = None) -> Sta
     separation : Separation
     separator : BaseSeparator, optional
         It is asked for places that are clicked. Without it, a place is given to the player whose sound it has.
+    seen : Watched, optional
+        What ``look`` saw in the video; by default it looks when a place is asked first.
 
     Returns
     -------
@@ -192,11 +196,11 @@ def stage(separation: Separation, separator: BaseSeparator | None = None) -> Sta
     scene = staging.scene(separation)
 
     @functools.cache
-    def seen() -> Watched:
-        return look(separator, separation.path)
+    def watched() -> Watched:
+        return look(separator, separation.path) if seen is None else seen
 
     def answer(x: float, y: float) -> bytes:
-        sound = ask_places(separator, separation.path, [(x, y)], seen())[0]
+        sound = ask_places(separator, separation.path, [(x, y)], watched())[0]
         out = io.BytesIO()
         soundfile.write(out, np.clip(sound * gain, -1, 1), separator.sample_rate_hz, "PCM_16", format="WAV")
         return out.getvalue()

@@ -17,6 +17,12 @@ _SPECTRUM = """async (element) => {
     return [Array.from(powers), analyser.context.sampleRate];
 }"""
 
+_SAMPLES = """(element) => {
+    const analyser = element.stage.analyser(), played = new Float32Array(analyser.fftSize);
+    analyser.getFloatTimeDomainData(played);
+    return [element.stage.state().time, Array.from(played), analyser.context.sampleRate];
+}"""
+
 
 class Person:
     """Somebody in front of a page with a stage."""
@@ -30,6 +36,18 @@ class Person:
 
     def press(self, name):
         self.stage.get_by_role("button", name=name, exact=True).click()
+
+    def name_of(self, number, before=""):
+        """What a player is called on the stage."""
+        return before + self.stage.locator(".avs-name b").nth(number - 1).inner_text()
+
+    def restart(self, from_s=1.0):
+        """Play on from a second after the start."""
+        bar = self.stage.get_by_label("time", exact=True)
+        bar.evaluate("(bar, time) => { bar.value = time; bar.dispatchEvent(new Event('input')); }", from_s)
+        if not self.state()["playing"]:
+            self.press("play")
+        self.wait(f"state.playing && state.time > {from_s + 0.4}")
 
     def choose(self, name):
         self.stage.locator(".avs-switch").get_by_text(name, exact=True).click()
@@ -52,6 +70,11 @@ class Person:
         self.page.wait_for_function(
             f"(element) => {{ const state = element.stage.state(); return {condition}; }}", arg=handle
         )
+
+    def hear(self):
+        """The last samples that played: the time of the stage in s, float (n,), their rate in Hz."""
+        time_s, played, rate_hz = self.stage.evaluate(_SAMPLES)
+        return time_s, np.array(played), rate_hz
 
     def spectrum(self):
         """What is heard: the mean power of each bin over half a second, and the frequency of each bin in Hz."""

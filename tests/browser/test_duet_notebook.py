@@ -1,0 +1,110 @@
+"""Notebook 05 as somebody uses it who has trained: every cell is run in JupyterLab, and its stage is played with."""
+
+import json
+import subprocess
+import sys
+
+import nbformat
+import numpy as np
+import pytest
+import soundfile
+import soxr
+from lab_notebook import Notebook
+from person import Person
+
+from avsep_lib.settings import PROJECT_ROOT
+
+_WHERE = """import json
+from pathlib import Path
+Path("tracks.json").write_text(json.dumps([str(path) for path in separation.tracks]))"""
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory):
+    """The smoke study up to its separator: parameters for the next notebook."""
+    root = tmp_path_factory.mktemp("study")
+    avsep = [sys.executable, "-m", "avsep_lib.cli", "study", "--preset", "smoke", "--only", "01", "02", "03"]
+    places = {"out": str(root / "out"), "data_root": str(root / "data")}
+    command = [*avsep, "--out", places["out"], "--set", f"data_root={places['data_root']}", "rivals=none"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {"preset": "smoke", **places}
+
+
+@pytest.fixture(scope="module")
+def notebook(chromium, lab, study, shots):
+    """Notebook 05 in JupyterLab, every cell of it run."""
+    copy = nbformat.read(PROJECT_ROOT / "notebooks/05_duet_demos.ipynb", 4)
+    (parameters,) = [cell for cell in copy.cells if "parameters" in cell.metadata.get("tags", [])]
+    parameters.source += "".join(f"\n{name} = {value!r}" for name, value in study.items())
+    copy.cells.append(nbformat.v4.new_code_cell(_WHERE))
+    nbformat.write(copy, lab.folder / "duets.ipynb")
+    context = chromium.new_context(viewport={"width": 1360, "height": 900})
+    page = context.new_page()
+    page.goto(lab.url("duets.ipynb"))
+    try:
+        notebook = Notebook(page)
+        notebook.run(len(copy.cells))
+        yield notebook
+    finally:
+        page.screenshot(path=shots / "duets.png")
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def person(notebook):
+    person = Person(notebook.page)
+    person.stage.scroll_into_view_if_needed()
+    return person
+
+
+@pytest.fixture(scope="module")
+def tracks(notebook, lab):
+    """The tracks of the two players, mixed down, and their rate in Hz."""
+    paths = json.loads((lab.folder / "tracks.json").read_text())
+    sounds = [soundfile.read(path, always_2d=True) for path in paths]
+    return [sound.mean(1) for sound, _ in sounds], sounds[0][1]
+
+
+def error_db(person, wanted, rate_hz):
+    """How far what plays is from a sound at that time, whatever their common gain: dB below the sound."""
+    time_s, played, played_hz = person.hear()
+    wanted = soxr.resample(wanted, rate_hz, played_hz)
+    first = max(round((time_s - 0.4) * played_hz), 0)
+    near = wanted[first : first + len(played) + round(0.5 * played_hz)]
+    place = np.abs(np.correlate(near, played)).argmax()
+    there = near[place : place + len(played)]
+    gain = there @ played / max(there @ there, 1e-12)
+    return 20 * np.log10(np.linalg.norm(played - gain * there) / max(np.linalg.norm(gain * there), 1e-12))
+
+
+def test_the_right_player_is_heard(person, tracks):
+    sounds, rate_hz = tracks
+    person.press("play")
+    person.wait("state.playing && state.time > 1")
+    assert error_db(person, sum(sounds), rate_hz) < -12
+    person.press(person.name_of(2, "solo "))
+    person.page.wait_for_timeout(250)
+    assert error_db(person, sounds[1], rate_hz) < -12
+    person.press(person.name_of(2, "solo "))
+    person.choose(person.name_of(1))
+    person.page.wait_for_timeout(250)
+    assert error_db(person, sounds[0], rate_hz) < -12
+    assert person.state()["playing"]
+
+
+def test_a_fader_silences_a_player(person, tracks):
+    sounds, rate_hz = tracks
+    person.choose("everybody")
+    person.fade(1, 0)
+    person.restart()
+    assert error_db(person, sounds[1], rate_hz) < -12
+    person.fade(1, 1)
+
+
+def test_a_place_is_heard(person):
+    person.click(0.25, 0.5)
+    person.wait("state.heard === 'place' && !state.asking && state.playing")
+    assert not person.state()["problem"] and person.state()["levels"]["place"] > 0
+    person.restart()
+    assert np.abs(person.hear()[1]).max() > 1e-3
