@@ -84,7 +84,8 @@ def decoded(container, stream, faults):
             packet = next(packets, None)
             frames = packet.decode() if packet is not None else None
         except av.FFmpegError as error:
-            faults.append(f"damaged ({error.strerror})")
+            what = "its sound is" if stream.type == "audio" else "its pictures are"
+            faults.append(f"{what} damaged ({error.strerror})")
             continue
         if frames is None:
             return

@@ -142,7 +142,10 @@ def separate_video(
     """
     check_instruments(separator, instruments, n_players)
     seen = look(separator, path, progress) if seen is None else seen
-    players = [_place(seen, *at)] if at else find_players(separator, seen.named, n_players, instruments)
+    try:
+        players = [_place(seen, *at)] if at else find_players(separator, seen.named, n_players, instruments)
+    except StudyError as error:
+        raise StudyError(f"{path}: {error}") from None
     folder = tempfile.TemporaryDirectory(prefix="avsep-") if out is None else None
     tracks = track_paths(players, folder.name if folder else out)
     if len(players) == 1:

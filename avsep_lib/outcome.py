@@ -53,7 +53,7 @@ def write_all(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         separation = duets.separate_video(separator, video, n_players, instruments, progress, out, at)
-    notes = [*dict.fromkeys(str(each.message) for each in caught), *_remarks(separation)]
+        notes = [*dict.fromkeys(str(each.message) for each in caught), *_remarks(separation)]
     _remove_older(out, separation.tracks)
     yield from map(told, separation.players)
     yield from (f"note: {note}" for note in notes)
@@ -100,7 +100,7 @@ def _remarks(separation: Separation) -> list[str]:
     """What to beware of in what was found."""
     players, remarks = separation.players, []
     if separation.tracks[len(players) :] and players[0].instrument != duets.PLACE:
-        remarks.append("one player only was found; all other sound is in rest.wav")
+        remarks.append("one player only was found, all other sound is in rest.wav; if more play, say --players 2")
     doubtful = [player for player in players if unsure(player)]
     if doubtful:
         names = " and ".join(f"{player.instrument} ({player.confidence:.0%})" for player in doubtful)

@@ -490,7 +490,7 @@ def damaged(path, target, first, last):
 
 def test_damage_in_the_middle_is_told_and_the_rest_stays_in_time(video, tmp_path):
     path = damaged(video, tmp_path / "scratched.mp4", 1.5, 2.0)
-    with pytest.warns(UserWarning, match=r"scratched\.mp4: damaged"):
+    with pytest.warns(UserWarning, match=r"scratched\.mp4: its sound is damaged"):
         heard = read_audio(path, 22_050)
     clean = read_audio(video, 22_050)
     assert len(heard) == len(clean)
