@@ -59,7 +59,8 @@ def write_report(
     Returns
     -------
     Path
-        The page. If all of it would be larger than 64 MB, tracks and films are not in it but beside it, and it says so.
+        The page. If all of it would be larger than 64 MB, films are not in it but beside it, of a long video tracks
+        too, and it says so.
 
     Raises
     ------
@@ -71,8 +72,9 @@ def write_report(
     with tempfile.TemporaryDirectory(prefix=".", dir=folder) as made:
         sounds = [staging.compress(track, Path(made) / f"{track.stem}.m4a", gain) for track in separation.tracks]
         moving = staging.write_film(separation, Path(made) / "film.mp4")
-        within = sum(path.stat().st_size for path in [*sounds, moving, *films]) <= LARGEST_PAGE * 3 / 4
-        held = _Held(folder, within)
+        played, shown = (sum(path.stat().st_size for path in paths) for paths in ([*sounds, moving], films))
+        room = LARGEST_PAGE * 3 / 4  # base64 takes four letters for three bytes
+        held = _Held(folder, played <= room, played + shown <= room)
         data = {
             **staging.scene(separation),
             "players": [{**player, "track": held.source(sound)} for player, sound in zip(cast, sounds, strict=True)],
@@ -88,10 +90,10 @@ def write_report(
                 _row(player, shown, track)
                 for player, shown, track in zip(separation.players, cast, separation.tracks, strict=False)
             ],
-            films=[(path.name, held.address(path, "video/mp4")) for path in films],
-            figures=[(title, held.address(path, "image/png", always=True)) for title, path in (figures or {}).items()],
+            films=[(path.name, held.address(path, "video/mp4", held.films)) for path in films],
+            figures=[(title, held.address(path, "image/png")) for title, path in (figures or {}).items()],
             notes=notes,
-            within=within,
+            beside="" if held.films else "its films" if held.stage else "its tracks and films",
             facts=_facts(separation, settings or {}),
         )
         held.write(page, folder / "report.html")
@@ -101,20 +103,20 @@ def write_report(
 class _Held:
     """Files that a page holds: it is written with a mark for each, and their content is put there piece by piece."""
 
-    def __init__(self, folder: Path, within: bool):
-        self.folder, self.within, self.paths = folder, within, []
+    def __init__(self, folder: Path, stage: bool, films: bool):
+        self.folder, self.stage, self.films, self.paths = folder, stage, films, []
 
     def source(self, path: Path) -> dict[str, str]:
         """A file as the stage is given it; one that is not held is moved beside the page."""
-        if self.within:
+        if self.stage:
             return {"base64": self._mark(path)}
         beside = self.folder / BESIDE / path.name
         beside.parent.mkdir(exist_ok=True)
-        return {"href": self.address(path.replace(beside), "")}
+        return {"href": self.address(path.replace(beside), "", False)}
 
-    def address(self, path: Path, kind: str, always: bool = False) -> str:
+    def address(self, path: Path, kind: str, within: bool = True) -> str:
         """A file as an address: its content, or where it lies as seen from the page."""
-        if self.within or always:
+        if within:
             return f"data:{kind};base64,{self._mark(path)}"
         return quote(Path(os.path.relpath(path, self.folder)).as_posix())
 

@@ -73,6 +73,19 @@ def test_what_is_too_large_lies_beside_the_page(made, monkeypatch):
     assert f'src="{videos[0].name}' in page
 
 
+def test_large_films_leave_the_stage_in_the_page(made, monkeypatch):
+    folder = made.path.parent
+    videos = films.write_videos(made, folder)
+    whole = report.write_report(made, folder, videos).stat().st_size
+    monkeypatch.setattr(report, "LARGEST_PAGE", whole // 2)
+    with videos[0].open("ab") as film:
+        film.write(bytes(whole))
+    path = report.write_report(made, folder, videos)
+    page, data = path.read_text(), given(path.read_text())
+    assert "its films are not in this page" in page and f'src="{videos[0].name}' in page
+    assert data["film"]["base64"] and not (folder / report.BESIDE).exists()
+
+
 def test_a_page_is_written_whole_or_not_at_all(made):
     shutil.rmtree(made.path.parent, ignore_errors=True)
     with pytest.raises((media.MediaError, OSError, RuntimeError)):
