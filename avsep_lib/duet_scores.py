@@ -87,8 +87,8 @@ def score_duets(separator: BaseSeparator, heard: Sequence[Heard]) -> pd.DataFram
     DataFrame
         A row for each player of each duet and each method (``mixture``, ``separator``, ``ideal binary mask``,
         ``ideal ratio mask``): the columns of ``evaluation.evaluate``, ``players`` (how many), ``found`` (the instrument
-        that was seen) and ``pointed`` (whether the loudest place among those that sound like this player lies in the
-        player's box). ``tables.by_pair`` and ``tables.summary(scores, ["players", "method"])`` sum it up.
+        that was seen) and ``pointed`` (whether the place that lets through most of the player's sound lies in
+        their box). ``tables.by_pair`` and ``tables.summary(scores, ["players", "method"])`` sum it up.
     """
     rows, true, methods = [], [], {"mixture": [], "separator": [], "ideal binary mask": [], "ideal ratio mask": []}
     for number, one in enumerate(heard):
@@ -107,12 +107,11 @@ def score_duets(separator: BaseSeparator, heard: Sequence[Heard]) -> pd.DataFram
 
 
 def points_at(separation: Separation, boxes: np.ndarray) -> list[bool]:
-    """For each player, whether the loudest of the places that sound like them lies in their box.
+    """For each player, whether the place that lets through most of their sound lies in their box.
 
     ``boxes`` are (N, 4): x0, y0, x1, y1 as shares of the picture.
     """
-    maps = separation.maps
-    return [localisation.points_at(owner * maps.energy, box) for owner, box in zip(maps.owners, boxes, strict=True)]
+    return [localisation.points_at(share, box) for share, box in zip(separation.maps.shares, boxes, strict=True)]
 
 
 def localise_duets(separator: BaseSeparator, heard: Sequence[Heard], progress: Callable | None = None) -> pd.DataFrame:
@@ -130,10 +129,10 @@ def localise_duets(separator: BaseSeparator, heard: Sequence[Heard], progress: C
     DataFrame
         A row for each player of each duet and each method: ``video_id``, ``source``, ``instrument``, ``players`` (how
         many), ``method``, ``ciou``, ``at_0.3`` and ``at_0.5`` (whether it is above), ``auc``, ``pointed``, ``silent``
-        (the share of places without a player that stay silent) and ``energy`` (let through, relative to the right
-        sound). ``localisation.summary`` sums it up. The methods:
+        (the share of places without a player that stay silent) and ``energy`` (let through by all places, relative to
+        the right sound). ``localisation.summary`` sums it up. The methods:
 
-        - ``separator``: the energy of each place times how much it sounds like the player; the map.
+        - ``separator``: the map, the share of the player's sound that each place lets through.
         - ``players found`` and ``parts found``: the box of the player that was found, and their part of the picture.
           The middle of a box is where it points.
         - ``whole picture``, ``centre box`` (half of its width and height), ``random box`` (as large, anywhere; the
@@ -173,12 +172,11 @@ def _with_maps(
     for method, sound in sounds.items():
         maps = right if sound is None else sound_maps(separator, one.seen, one.separation.players, [sound])
         silent = localisation.silent_share(maps.energy, one.boxes, right.energy.max())
+        energy = maps.energy.mean() / max(right.energy.mean(), 1e-12)
         scored = []
-        for owner, expected, box in zip(maps.owners, right.owners, one.boxes, strict=True):
-            values, usual = owner * maps.energy, expected * right.energy
-            points = [localisation.points_at(values, box)]
-            energy = values.mean() / usual.mean() if usual.any() else np.nan
-            scored.append(_scores([localisation.ciou(values, box)], points, silent, energy))
+        for share, box in zip(maps.shares, one.boxes, strict=True):
+            points = [localisation.points_at(share, box)]
+            scored.append(_scores([localisation.ciou(share, box)], points, silent, energy))
         yield method, scored
 
 

@@ -44,6 +44,9 @@ class SoundMaps:
         The energy over time: a map for about every second.
     times_s : float array, shape (C,)
         The middle of the time of each.
+    shares : float32 array, shape (N, h, w)
+        The share of each player's sound, by its energy, that a place lets through: where their sound is, however loud
+        the others are.
     """
 
     energy: np.ndarray
@@ -51,6 +54,7 @@ class SoundMaps:
     clusters: np.ndarray
     course: np.ndarray
     times_s: np.ndarray
+    shares: np.ndarray
 
 
 @torch.inference_mode()
@@ -85,7 +89,7 @@ def sound_maps(
     """
     settings = separator.settings
     rate, count = settings.sample_rate_hz, len(players)
-    course, times, steps, products, distances, total = [], [], [], 0.0, 0.0, 0
+    course, times, steps, products, distances, passed, total = [], [], [], 0.0, 0.0, 0.0, 0
     for start, wave, own in _clips(blocks, settings.clip_samples):
         spec = spectra.stft(torch.from_numpy(wave).to(seen.looks.device), settings.n_fft, settings.hop)
         masks, axis = separator.place_masks(spec, _queries(separator, seen.looks_near(start), players))
@@ -97,6 +101,7 @@ def sound_maps(
             steps.append(last - first)
         heard = _products(masks, *weights)
         products += heard
+        passed += torch.stack([_of_player(spec, mask, masks[:-count], axis) for mask in masks[-count:]])
         norms = heard.diagonal()
         apart = (norms[:-count] + norms[-count:, None] - 2 * heard[-count:, :-count]).clamp_min(0)
         distances += apart * len(own) / spec.abs().square().sum().clamp_min(1e-12)
@@ -105,7 +110,10 @@ def sound_maps(
     owners = (-20 * distances / total).softmax(0).reshape(count, *shape).cpu().numpy()
     course = torch.stack(course).reshape(-1, *shape).numpy()
     energy = np.average(course, axis=0, weights=steps).astype(np.float32)
-    return SoundMaps(energy, owners, _clustered(products.cpu().numpy(), energy), course, np.array(times))
+    products = products.cpu().numpy()
+    whole = products.diagonal()[-count:, None].clip(1e-12)  # energy of each player's sound
+    shares = (passed.cpu().numpy() / whole).reshape(count, *shape)
+    return SoundMaps(energy, owners, _clustered(products, energy), course, np.array(times), shares)
 
 
 def _queries(separator: BaseSeparator, looks: Tensor, players: Sequence[Player]) -> Tensor:
@@ -139,6 +147,12 @@ def _let_through(masks: Tensor, squares: Tensor, neighbours: Tensor) -> Tensor:
     """Energy of a mixture under each of the masks (M, F', T), (M,): as if unwarped, at a quarter of the size."""
     alone = masks.square().flatten(1) @ squares.flatten()
     return alone + (masks[:, 1:] * masks[:, :-1]).flatten(1) @ neighbours.flatten()
+
+
+def _of_player(spec: Tensor, mask: Tensor, places: Tensor, axis: str) -> Tensor:
+    """Energy of the sound of a player with a mask (F', T) that each of the masks of places lets through, (M,)."""
+    own = spec * spectra.unwarp(mask, axis, len(spec))
+    return _let_through(places, *_weights(own, axis, len(mask)))
 
 
 def _products(masks: Tensor, squares: Tensor, neighbours: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ def wave(seconds=2.0, level=0.3):
 
 def made_maps(energy, owners):
     """Maps of a sound that does not change; each place is in the cluster of its owner."""
-    return SoundMaps(energy, owners, owners.argmax(0), energy[None], np.array([0.5]))
+    return SoundMaps(energy, owners, owners.argmax(0), energy[None], np.array([0.5]), owners * energy)
 
 
 def made_separation(path, players, energy=None, owners=None):

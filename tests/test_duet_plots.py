@@ -90,7 +90,7 @@ def moving_maps(count, moments, shape=(6, 12)):
         owners[n, 1:-1, n * width : (n + 1) * width] = 0.9
         clusters[1:-1, n * width : (n + 1) * width] = n
         course[n * moments // count : (n + 1) * moments // count, 1:-1, n * width : (n + 1) * width] = 1 + n
-    return SoundMaps(course.mean(0), owners, clusters, course, np.arange(moments) + 0.5)
+    return SoundMaps(course.mean(0), owners, clusters, course, np.arange(moments) + 0.5, owners)
 
 
 @pytest.mark.parametrize(("count", "moments"), [(1, 1), (2, 4), (4, 90)])
@@ -119,5 +119,5 @@ def test_sound_map_panel_draws_the_course_and_the_clusters(tmp_path, count, mome
 def test_sound_map_panel_of_silence(tmp_path):
     separation = made_separation(tmp_path / "a.mp4", [strip("tuba", 0.9, 0.0, 1.0)])
     nothing = np.zeros((2, 4), np.float32)
-    maps = SoundMaps(nothing, np.ones((1, 2, 4)), np.full((2, 4), -1), nothing[None], np.array([0.5]))
+    maps = SoundMaps(nothing, np.ones((1, 2, 4)), np.full((2, 4), -1), nothing[None], np.array([0.5]), nothing[None])
     assert drawn(duet_plots.sound_map_panel(dataclasses.replace(separation, maps=maps)))

@@ -10,14 +10,14 @@ from avsep_lib import clips, duet_scores, localisation, media, rendered, tables
 
 
 def test_pointing_by_hand(tmp_path):
-    sound = np.array([[1.0, 0, 0, 0], [0, 0, 0, 9]])
-    owners = np.array([[[0.9, 0.5, 0.5, 0.5], [0.5, 0.5, 0.5, 0.2]], [[0.1, 0.5, 0.5, 0.5], [0.5, 0.5, 0.5, 0.8]]])
     players = [strip("flute", 1.0, 0.0, 0.5), strip("tuba", 1.0, 0.5, 1.0)]
-    separation = made_separation(tmp_path / "a.mp4", players, sound, owners)
+    separation = made_separation(tmp_path / "a.mp4", players)
+    shares = np.full((2, 2, 4), 0.1)
+    shares[0, 0, 1], shares[1, 1, 3] = 0.5, 0.2
+    separation = dataclasses.replace(separation, maps=dataclasses.replace(separation.maps, shares=shares))
     left, right = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
-    # The loud corner at the lower right wins for both: 0.2 * 9 is more than 0.9 * 1.
-    assert duet_scores.points_at(separation, np.array([left, right])) == [False, True]
-    assert duet_scores.points_at(separation, np.array([right, (0.5, 0.0, 1.0, 0.5)])) == [True, False]
+    assert duet_scores.points_at(separation, np.array([left, right])) == [True, True]
+    assert duet_scores.points_at(separation, np.array([right, (0.5, 0.0, 1.0, 0.5)])) == [False, False]
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +86,8 @@ def test_places_have_a_row_for_each_player_and_method(separator, heard):
     right, silent = (places[places.method == name] for name in ("separator", "silent sound"))
     np.testing.assert_allclose(right.energy, 1)
     assert (silent.energy < 1e-4).all() and set(silent.silent) == {1}
-    for row, owner, box in zip(right.itertuples(), one.separation.maps.owners, one.boxes, strict=True):
-        assert row.ciou == localisation.ciou(owner * one.separation.maps.energy, box)
+    for row, share, box in zip(right.itertuples(), one.separation.maps.shares, one.boxes, strict=True):
+        assert row.ciou == localisation.ciou(share, box)
     assert list(right.pointed.astype(bool)) == duet_scores.points_at(one.separation, one.boxes)
 
 

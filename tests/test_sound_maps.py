@@ -67,6 +67,16 @@ def test_places_are_clustered_by_their_sound_and_not_by_its_level(tiny, two_tone
     assert found.tolist() == [[0, 0, -1, -1, 1, 1]] * 2 + [[2] * 6]
 
 
+def test_a_place_has_the_share_of_each_player_that_it_lets_through(tiny, two_tones):
+    """Of the energy: the square of what its mask lets through of the player's own sound, however soft that is."""
+    looks = torch.zeros(4, 2, 1, 4)
+    looks[:, 0, 0, 0], looks[:, 0, 0, 1], looks[:, 1, 0, 2] = 1.0, 0.5, 0.2
+    players = [strip("tuba", 1.0, 0.0, 0.5), strip("flute", 1.0, 0.5, 1.0)]
+    shares = by_bands(tiny, looks, players, two_tones).shares
+    assert shares.shape == (2, 1, 4)
+    np.testing.assert_allclose(shares[:, 0], [[1, 0.25, 0, 0], [0, 0, 0.04, 0]], atol=0.01)
+
+
 def test_the_course_follows_the_sound(tiny, two_tones):
     looks = torch.zeros(4, 2, 1, 2)
     looks[:, 0, 0, 0] = looks[:, 1, 0, 1] = 1.0

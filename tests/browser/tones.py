@@ -31,7 +31,7 @@ def tone_duet(folder, seconds=60.0, fps=4):
     owners = np.repeat([[[0.9, 0.8, 0.1, 0.2]], [[0.1, 0.2, 0.9, 0.8]]], 3, axis=1).astype(np.float32)
     moments = np.arange(seconds) + 0.5
     course = np.ones((len(moments), 3, 4), np.float32)
-    maps = SoundMaps(course[0], owners, owners.argmax(0), course, moments)
+    maps = SoundMaps(course[0], owners, owners.argmax(0), course, moments, owners)
     return Separation(video, players, tracks, len(time), maps, _picture(1.0), RATE_HZ)
 
 
