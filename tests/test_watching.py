@@ -199,6 +199,15 @@ def test_two_instruments_in_one_place_are_one_player(sees):
     assert len(watching.find_players(sees, apart, None)) == 2
 
 
+def test_a_part_that_shows_the_instrument_of_the_other_is_no_player(sees):
+    """Part of a flute may look like a clarinet, but more like a flute still."""
+    picture = painted(*["flute"] * 8)
+    picture[0, NAMES.index("cello"), :, :4] = 0.9
+    assert [player.instrument for player in watching.find_players(sees, picture, None)] == ["flute"]
+    picture[0, NAMES.index("flute"), :, :4] = 0.1
+    assert [player.instrument for player in watching.find_players(sees, picture, None)] == ["cello", "flute"]
+
+
 def test_two_of_one_instrument_are_found_only_when_they_are_asked_for(sees):
     picture = painted(*["cello"] * 4, *[None] * 2, *["cello"] * 4)
     assert len(watching.find_players(sees, picture, None)) == 1
