@@ -31,7 +31,7 @@ from avsep_lib.staging import PEAK, WEB
 from avsep_lib.store import VideoStore
 from avsep_lib.watching import Watched, look
 
-_LONGEST_FILM_S = 600  # of a longer video, the stage shows a still picture
+_LONGEST_FILM_S = 60  # of a longer video, the stage shows a still picture
 _CODE = "font-family:monospace;line-height:1.35;margin:0;padding:6px 10px;border-left:3px solid #0B5A8A"
 _CELL = "text-align:left;padding:2px 14px 2px 0;vertical-align:middle;border:none;background:none"
 

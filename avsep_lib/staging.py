@@ -20,6 +20,7 @@ from PIL import Image
 from avsep_lib import media
 from avsep_lib.duets import Separation
 from avsep_lib.plots import player_colours, readable
+from avsep_lib.sound_maps import SILENT
 
 WEB = Path(__file__).with_name("web")
 PEAK = 0.9
@@ -41,9 +42,10 @@ def scene(separation: Separation) -> dict:
     -------
     dict
         ``title``, ``seconds``, ``size`` (width, height in pixels), ``owners`` (``rows``, ``columns``, and ``of``:
-        for each place, row by row, the number of the player whose sound it resembles most, from 1).
+        for each place, row by row, the number from 1 of the player whose sound it resembles most, or where it is silent
+        of the player whose part it is in).
     """
-    owners = separation.maps.owners.argmax(0) + 1
+    owners = _owners(separation)
     height, width = separation.frame.shape[:2]
     return {
         "title": separation.path.name,
@@ -155,6 +157,18 @@ def picture(separation: Separation, height_px: int = 480) -> bytes:
     out = io.BytesIO()
     Image.fromarray(frame).save(out, "JPEG", quality=85)
     return out.getvalue()
+
+
+def _owners(separation: Separation) -> np.ndarray:
+    """The number of the player whom each place belongs to, from 1, int (h, w)."""
+    energy, owners = separation.maps.energy, separation.maps.owners.argmax(0) + 1
+    rows, columns = ((np.arange(count) + 0.5) / count for count in energy.shape)
+    silent = energy < SILENT * energy.max()
+    for number, player in enumerate(separation.players, start=1):
+        x0, y0, x1, y1 = player.part
+        within = ((y0 <= rows) & (rows < y1))[:, None] & ((x0 <= columns) & (columns < x1))
+        owners[silent & within] = number
+    return owners
 
 
 def _blocks(track: str | Path) -> Iterator[np.ndarray]:

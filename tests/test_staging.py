@@ -36,6 +36,11 @@ def test_scene_says_whose_each_place_is(made):
     assert scene["owners"] == {"rows": 2, "columns": 4, "of": [2, 2, 1, 1, 2, 2, 1, 1]}
 
 
+def test_silent_places_belong_to_who_is_there(made):
+    made.maps.energy[:, 0] = 0
+    assert staging.scene(made)["owners"]["of"] == [1, 2, 1, 1, 1, 2, 1, 1]
+
+
 def test_cast_has_one_gain_and_outlines_on_one_scale(made):
     players, gain = staging.cast(made)
     assert [player["name"] for player in players] == ["acoustic guitar", "flute"]

@@ -62,6 +62,7 @@ function decodedSounds(context) {
   return {
     analyser,
     time,
+    times: () => [...sounds.keys()].map(time), // on one clock
     async put(key, source) {
       const buffer = await context.decodeAudioData(bytes(source).slice().buffer);
       const old = sounds.get(key);
@@ -104,6 +105,7 @@ function decodedSounds(context) {
 function streamedSounds() {
   const sounds = new Map(); // key -> { element, revoke, level }
   let leader = null;
+  let checked = 0;
 
   function ramp(sound) {
     const step = Math.sign(sound.level - sound.element.volume) * 0.2;
@@ -116,6 +118,7 @@ function streamedSounds() {
   return {
     analyser: null,
     time: () => leader?.element.currentTime ?? 0,
+    times: () => [...sounds.values()].map(({ element }) => element.currentTime),
     async put(key, source) {
       const old = sounds.get(key);
       const { href, revoke } = address(source, source.type ?? "audio/mp4");
@@ -137,11 +140,21 @@ function streamedSounds() {
       }
     },
     async start(from) {
-      for (const { element } of sounds.values()) element.currentTime = from;
-      await Promise.all([...sounds.values()].map(({ element }) => element.play()));
+      const elements = [...sounds.values()].map(({ element }) => element);
+      await Promise.all(
+        elements.map((element) => {
+          if (element.currentTime === from) return null;
+          element.currentTime = from;
+          return new Promise((done) => element.addEventListener("seeked", done, { once: true }));
+        }),
+      );
+      await Promise.all(elements.map((element) => element.play()));
     },
     stop: () => sounds.forEach(({ element }) => element.pause()),
+    ended: () => leader.element.ended,
     keepTogether() {
+      if (performance.now() < checked + 1000) return; // a correction is heard, so they are rare
+      checked = performance.now();
       for (const { element } of sounds.values()) {
         const apart = Math.abs(element.currentTime - leader.element.currentTime);
         if (apart > APART_S && !element.ended) element.currentTime = leader.element.currentTime;
@@ -344,8 +357,10 @@ export function stage(root, data, hooks = {}) {
 
   function follow() {
     if (!now.playing) return;
-    if (sounds.time() >= data.seconds - 0.005) api.pause(), api.seek(0);
-    else {
+    if (sounds.ended?.() || sounds.time() >= data.seconds - 0.005) {
+      api.pause();
+      api.seek(0);
+    } else {
       sounds.keepTogether?.();
       draw();
       drawing = requestAnimationFrame(follow);
@@ -355,6 +370,7 @@ export function stage(root, data, hooks = {}) {
   const api = {
     element: whole,
     analyser: () => sounds?.analyser ?? null,
+    times: () => sounds?.times() ?? [],
     /** Who is heard, where it is, what each sounds at: for tests, and for whoever builds on it. */
     state: () => ({
       heard: now.heard, playing: now.playing, time: time(), seconds: data.seconds, place: now.place,

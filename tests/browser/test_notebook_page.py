@@ -15,9 +15,9 @@ from types import SimpleNamespace
 
 sys.path[:0] = ["{TESTS}", "{TESTS}/browser"]
 import numpy as np
-from tones import HIGH_HZ, LOW_HZ, RATE_HZ, tone_duet
+from tones import HIGH_HZ, LOW_HZ, tone_duet
 
-from avsep_lib import listening, media
+from avsep_lib import listening
 from avsep_lib.settings import StudyError
 """,
     """
@@ -26,13 +26,13 @@ def answer(separator, path, places, seen):
     if y < 0.1:
         raise StudyError("nothing is known of the sky")
     hz = LOW_HZ if x < 0.5 else HIGH_HZ
-    return 0.4 * np.sin(2 * np.pi * hz * np.arange(60 * RATE_HZ // 4) * 4 / RATE_HZ)[None]
+    return 0.4 * np.sin(2 * np.pi * hz * np.arange(60 * 11_025) / 11_025)[None]
 
 listening.ask_places, listening.look = answer, lambda *_: None
 """,
     """
 duet = tone_duet(Path("."))
-widget = listening.stage(duet, SimpleNamespace(sample_rate_hz=RATE_HZ // 4))
+widget = listening.stage(duet, SimpleNamespace(sample_rate_hz=11_025))
 widget
 """,
 ]

@@ -110,9 +110,10 @@ def test_films_play(person):
     assert film.evaluate("(film) => film.videoWidth") == 320
 
 
-def test_long_sounds_are_streamed_from_files_beside_the_page(chromium, tmp_path, monkeypatch):
-    duet = tone_duet(tmp_path, seconds=200.0, fps=1)
-    monkeypatch.setattr(report, "LARGEST_PAGE", 1000)
+@pytest.mark.parametrize("largest", [report.LARGEST_PAGE, 1000], ids=["within", "beside"])
+def test_long_sounds_are_streamed(chromium, tmp_path, monkeypatch, largest):
+    duet = tone_duet(tmp_path, seconds=200.0, fps=1, rate_hz=11_025)
+    monkeypatch.setattr(report, "LARGEST_PAGE", largest)
     page = chromium.new_page(offline=True)
     page.goto(report.write_report(duet, tmp_path).as_uri())
     person = Person(page)
@@ -123,4 +124,8 @@ def test_long_sounds_are_streamed_from_files_beside_the_page(chromium, tmp_path,
     person.wait("state.levels[1] === 0 && state.levels[2] === 1")
     seek(person, 150)
     person.wait("state.playing && state.time > 150.5")
+    places = person.stage.evaluate("(element) => element.stage.times()")
+    assert max(places) - min(places) < 0.06
+    seek(person, 199)
+    person.wait("!state.playing && state.time === 0")
     page.close()
