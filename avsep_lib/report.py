@@ -4,6 +4,7 @@ Behind ``avsep separate``.
 """
 
 import base64
+import itertools
 import os
 import re
 import tempfile
@@ -86,10 +87,7 @@ def write_report(
             data=data,
             script=(staging.WEB / "stage.js").read_text(),
             style=(staging.WEB / "stage.css").read_text() + (staging.WEB / "report.css").read_text(),
-            players=[
-                _row(player, shown, track)
-                for player, shown, track in zip(separation.players, cast, separation.tracks, strict=False)
-            ],
+            players=[_row(*row) for row in itertools.zip_longest(separation.players, cast, separation.tracks)],
             films=[(path.name, held.address(path, "video/mp4", held.films)) for path in films],
             figures=[(title, held.address(path, "image/png")) for title, path in (figures or {}).items()],
             notes=notes,
@@ -149,8 +147,16 @@ def _template() -> jinja2.Template:
     )
 
 
-def _row(player: Player, shown: dict, track: Path) -> dict[str, str]:
-    """A line of the table of players."""
+def _row(player: Player | None, shown: dict, track: Path) -> dict[str, str]:
+    """A line of the table of players; of what no player plays, the last."""
+    if player is None:
+        return {
+            "name": shown["name"],
+            "colour": shown["colour"],
+            "sure": "",
+            "place": "all other sound",
+            "track": track.name,
+        }
     x0, y0, x1, y1 = player.box
     sure = "" if shown["confidence"] is None else f"{shown['confidence']:.0%}"
     place = f"{x0:.0%} to {x1:.0%} from the left, {y0:.0%} to {y1:.0%} from the top"

@@ -50,7 +50,13 @@ def test_a_module_imports_only_from_above(module):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_only_what_shows_knows_how_to_show(module):
-    shown = {name.split(".")[0] for name in imported(module)} & {"matplotlib", "IPython", "ipywidgets", "anywidget", "seaborn"}
+    shown = {name.split(".")[0] for name in imported(module)} & {
+        "matplotlib",
+        "IPython",
+        "ipywidgets",
+        "anywidget",
+        "seaborn",
+    }
     assert not shown or module in SHOWING
 
 

@@ -1,6 +1,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -55,6 +56,12 @@ def test_names_and_notes_are_text(written):
     assert "<b>" not in re.sub(r"<script.*", "", written, flags=re.DOTALL)
     assert "mind the &lt;gap&gt;" in written
     assert given(written)["title"] == "<b>duet & co.mp4"
+
+
+def test_what_no_player_plays_is_in_the_table(made):
+    alone = replace(made, players=made.players[:1])
+    page = report.write_report(alone, made.path.parent).read_text()
+    assert "all other sound" in page and page.count("<tr>") == 3
 
 
 def test_page_tells_no_paths(written, made):

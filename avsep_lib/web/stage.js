@@ -48,6 +48,7 @@ function decodedSounds(context) {
   let since = null; // the context's time at `offset`, while it plays
 
   function begin(sound, when, from) {
+    end(sound); // whoever drags the seek bar begins anew before the last beginning
     if (from >= sound.buffer.duration) return;
     sound.source = new AudioBufferSourceNode(context, { buffer: sound.buffer });
     sound.source.connect(sound.gain);
@@ -186,7 +187,7 @@ export function stage(root, data, hooks = {}) {
   const released = [];
   const keys = data.players.map((_, n) => String(n + 1));
   const faders = Object.fromEntries(keys.map((key) => [key, 1]));
-  const now = { heard: EVERYBODY, playing: false, place: null, asking: 0, problem: "" };
+  const now = { heard: EVERYBODY, at: 0, playing: false, starting: false, place: null, asking: 0, turn: 0, problem: "" };
   let sounds = null;
   let loading = null;
   let drawing = 0;
@@ -314,7 +315,7 @@ export function stage(root, data, hooks = {}) {
   }
 
   function time() {
-    const at = now.playing && sounds ? sounds.time() : now.at ?? 0;
+    const at = now.playing && sounds ? sounds.time() : now.at;
     return Math.min(at, data.seconds);
   }
 
@@ -378,16 +379,18 @@ export function stage(root, data, hooks = {}) {
       exact: data.seconds <= SHORT_S,
     }),
     async play() {
+      if (now.playing || now.starting) return;
       try {
+        now.starting = true;
         whole.classList.add("avs-loading");
         await load();
-        if (now.playing) return;
-        await sounds.start(now.at ?? 0);
+        await sounds.start(now.at);
         now.playing = true;
         follow();
       } catch (error) {
         say(error.message, true);
       } finally {
+        now.starting = false;
         whole.classList.remove("avs-loading");
         draw();
       }
@@ -405,6 +408,7 @@ export function stage(root, data, hooks = {}) {
       if (now.playing) {
         sounds.stop();
         await sounds.start(now.at);
+        if (!now.playing) sounds.stop(); // paused meanwhile
       }
       draw();
     },
@@ -412,7 +416,10 @@ export function stage(root, data, hooks = {}) {
     listen(key) {
       if (!choices.has(key)) return;
       now.heard = key;
-      if (key !== PLACE) now.place = null;
+      if (key !== PLACE) {
+        now.place = null;
+        now.turn += 1; // an answer that is still to come is no longer wanted
+      }
       for (const each of [...keys, PLACE]) sounds?.level(each, level(each));
       hooks.heard?.(key);
       say("");
@@ -435,7 +442,7 @@ export function stage(root, data, hooks = {}) {
         await api.play();
         return;
       }
-      const turn = (now.turn = (now.turn ?? 0) + 1);
+      const turn = ++now.turn;
       now.place = [x, y];
       now.asking += 1;
       say("Asking this place …");
@@ -503,7 +510,7 @@ function render({ model, el }) {
     ...model.get("scene"),
     players: model.get("players").map((player, n) => ({ ...player, track: tracks[n] })),
     picture: model.get("picture"),
-    film: film.byteLength ? film : null,
+    film: film?.byteLength ? film : null,
   };
   const ask = (x, y) =>
     new Promise((done, failed) => {

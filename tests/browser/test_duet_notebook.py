@@ -1,6 +1,5 @@
 """Notebook 05 as somebody uses it who has trained: every cell is run in JupyterLab, and its stage is played with."""
 
-import json
 import subprocess
 import sys
 
@@ -14,9 +13,18 @@ from person import Person
 
 from avsep_lib.settings import PROJECT_ROOT
 
-_WHERE = """import json
+# A separator of the smoke preset hardly separates: on stage, the true tracks stand in for its own, which sound alike.
+_BEFORE = """
+import dataclasses
 from pathlib import Path
-Path("tracks.json").write_text(json.dumps([str(path) for path in separation.tracks]))"""
+
+separated = separation
+rate_hz = settings.sample_rate_hz
+paths = [Path(f"true_{n}.wav") for n in (1, 2)]
+for path, sound in zip(paths, rendered.read_truth(separation.path, rate_hz)[0], strict=True):
+    media.write_audio(path, sound, rate_hz)
+separation = dataclasses.replace(separation, tracks=paths)
+"""
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +45,9 @@ def notebook(chromium, lab, study, shots):
     copy = nbformat.read(PROJECT_ROOT / "notebooks/05_duet_demos.ipynb", 4)
     (parameters,) = [cell for cell in copy.cells if "parameters" in cell.metadata.get("tags", [])]
     parameters.source += "".join(f"\n{name} = {value!r}" for name, value in study.items())
-    copy.cells.append(nbformat.v4.new_code_cell(_WHERE))
+    (place,) = [n for n, cell in enumerate(copy.cells) if cell.source.startswith("listening.stage(")]
+    copy.cells.insert(place + 1, nbformat.v4.new_code_cell("separation = separated"))
+    copy.cells.insert(place, nbformat.v4.new_code_cell(_BEFORE.strip()))
     nbformat.write(copy, lab.folder / "duets.ipynb")
     context = chromium.new_context(viewport={"width": 1360, "height": 900})
     page = context.new_page()
@@ -60,10 +70,9 @@ def person(notebook):
 
 @pytest.fixture(scope="module")
 def tracks(notebook, lab):
-    """The tracks of the two players, mixed down, and their rate in Hz."""
-    paths = json.loads((lab.folder / "tracks.json").read_text())
-    sounds = [soundfile.read(path, always_2d=True) for path in paths]
-    return [sound.mean(1) for sound, _ in sounds], sounds[0][1]
+    """The tracks of the two players, float (L,) each, and their rate in Hz."""
+    (left, rate_hz), (right, _) = (soundfile.read(lab.folder / f"true_{n}.wav") for n in (1, 2))
+    return (left, right), rate_hz
 
 
 def error_db(heard, wanted, rate_hz):
@@ -82,8 +91,7 @@ def assert_heard(heard, number, sounds, rate_hz):
     """What plays is the track of this player, and not that of the other."""
     own = error_db(heard, sounds[number - 1], rate_hz)
     other = error_db(heard, sounds[2 - number], rate_hz)
-    print(f"player {number}: {own:.1f} dB off their own track, {other:.1f} dB off the other")
-    assert own < -12 and own < other - 6
+    assert own < -12 and other > -6, (own, other)
 
 
 def test_the_right_player_is_heard(person, tracks):

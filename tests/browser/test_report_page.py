@@ -89,6 +89,16 @@ def test_picture_follows_and_the_end_rewinds(person):
     person.wait("!state.playing && state.time === 0")
 
 
+def test_a_dragged_seek_bar_leaves_no_sound_behind(person):
+    person.press("play")
+    person.wait("state.playing")
+    bar = person.stage.get_by_label("time", exact=True)
+    bar.evaluate("(bar) => { for (bar.value of [9, 14, 20, 27]) bar.dispatchEvent(new Event('input')); }")
+    person.wait("state.playing && state.time > 27.2")
+    person.press("pause")
+    assert max(person.heard_db(LOW_HZ, HIGH_HZ)) < SILENT_DB
+
+
 def test_keys_are_enough(person):
     person.stage.locator(".avs-picture").focus()
     for key in ("ArrowRight", "ArrowRight", "Enter"):

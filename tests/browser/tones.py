@@ -10,7 +10,7 @@ from avsep_lib.watching import Player
 LOW_HZ, HIGH_HZ = 440, 1320
 
 
-def tone_duet(folder, seconds=60.0, fps=4, rate_hz=44_100):
+def tone_duet(folder, seconds=60.0, fps=4, rate_hz=22_050):
     """A separation of a cello that plays 440 Hz and a flute that plays 1,320 Hz; tracks and video lie in a folder."""
     time = np.arange(int(seconds * rate_hz)) / rate_hz
     swell = 0.6 + 0.4 * np.sin(2 * np.pi * 0.4 * time)
