@@ -28,7 +28,7 @@ _MOST = 4  # players that are looked for where their number is not known
 _SEEN = 0.5  # presence of each of several players, at least
 _SOMEBODY = 1 / 3  # and of a single one
 _APART = 0.6  # how far apart the centres of two players are, at least, as a share of an even part of the picture
-_UNSURE = 0.28  # confidence of a name below which it is as often wrong as right
+_UNSURE = 0.28  # confidence of a name below which it is more often wrong than right
 _NAMED_BY = 32  # pictures, spread over the video, by which players are named
 _PICTURES = {
     "cpu": 2,
