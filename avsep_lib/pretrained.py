@@ -128,7 +128,7 @@ class Pretrained(BaseSeparator):
 
     def query(self, looks: Tensor, instrument: str = "") -> Tensor:
         """The query of a part of the picture, (C, h, w) -> (C,): the instrument found there, or what is seen of any."""
-        if instrument:
+        if instrument in self.instruments:
             return self._one_hot([self._class(instrument)])[0]
         scores = looks.amax((-2, -1))
         return scores / scores.sum().clamp_min(1)

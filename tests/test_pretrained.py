@@ -237,6 +237,9 @@ def test_places_of_a_video_can_ask(separator, video):
     told = np.concatenate([separator.separate_named(media.read_audio(video, 11_025), [name]) for name in ("flute",)])
     assert answers.shape == (2, told.shape[1])
     assert np.corrcoef(answers[0], told[0])[0, 1] > np.corrcoef(answers[1], told[0])[0, 1]
+    asked = duets.separate_video(separator, video, at=(0.1, 0.5))
+    assert [track.stem for track in asked.tracks] == ["1_place", "rest"] and asked.players[0].part[2] < 0.5
+    assert np.corrcoef(asked.estimates[0], told[0][: asked.samples])[0, 1] > 0.5
 
 
 # Weights
