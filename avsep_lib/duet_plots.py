@@ -36,6 +36,8 @@ from avsep_lib.settings import Settings
 
 _LIKE_NOBODY = "#F2F2F2"
 
+_TALLEST, _AROUND, _ROW = 2.6, 0.72, 1.65  # inches: of a picture, of its title and colour bar, of a row of spectrograms
+
 
 def duet_panel(separation: Separation, settings: Settings, true_boxes: np.ndarray | None = None) -> Figure:
     """What came of a video: who was found where, who sounds where, and the mixture with the share of each player.
@@ -60,21 +62,23 @@ def duet_panel(separation: Separation, settings: Settings, true_boxes: np.ndarra
     count = len(separation.players)
     columns = max(3, count + 1)
     colours = player_colours([player.instrument for player in separation.players])
-    figure = Picture(figsize=(WIDTH * columns / 3, 5.0), layout="constrained")
-    grid = figure.add_gridspec(3, columns, height_ratios=[1.1, 1, 1])
-    places = [figure.add_subplot(grid[0, column]) for column in range(3)]
-    _draw_places(separation, places, colours, true_boxes)
+    width, (high, wide) = WIDTH * columns / 3, separation.frame.shape[:2]
+    heights = [min(width / 3 * high / wide, _TALLEST) + _AROUND, 2 * _ROW]
+    whole = Picture(figsize=(width, sum(heights)), layout="constrained")
+    pictures, figure = whole.subfigures(2, 1, height_ratios=heights)
+    _draw_places(separation, pictures.subplots(1, 3), colours, true_boxes)
+    grid = figure.add_gridspec(2, columns)
     start_s, waves = separation.excerpt()
     magnitude = np.abs(_log_magnitudes(waves, settings))
     loudest = float(magnitude[0].max())
-    top = figure.add_subplot(grid[1, 0])
+    top = figure.add_subplot(grid[0, 0])
     spectrogram(magnitude[0], settings, "log", top, "mixture", loudest, bar=False)
     tracks, shares = [], []
     for n, (player, colour) in enumerate(zip(separation.players, colours, strict=True), start=1):
-        tracks.append(figure.add_subplot(grid[1, n]))
+        tracks.append(figure.add_subplot(grid[0, n]))
         title = f"track: {readable(player.instrument)}"
         spectrogram(magnitude[n], settings, "log", tracks[-1], title, loudest, bar=False)
-        shares.append(figure.add_subplot(grid[2, n]))
+        shares.append(figure.add_subplot(grid[1, n]))
         share = np.clip(magnitude[n] / np.maximum(magnitude[0], spectra.LOG_FLOOR), 0, 1)
         share[magnitude[0] < loudest * 10 ** (FLOOR_DB / 20)] = np.nan  # the share of next to nothing is noise
         shares[-1].set_facecolor(NOTHING)
@@ -86,8 +90,8 @@ def duet_panel(separation: Separation, settings: Settings, true_boxes: np.ndarra
         image.set_extent((left + start_s, right + start_s, *rows))
     outer_labels([top, *tracks], last=False)
     outer_labels(shares, last=True, first=False)  # as in the row above
-    colour_keys(figure.add_subplot(grid[2, 0]), top.images[0], shares[0].images[0], "share; grey: silence")
-    return figure
+    colour_keys(figure.add_subplot(grid[1, 0]), top.images[0], shares[0].images[0], "share; grey: silence")
+    return whole
 
 
 def sound_map_panel(separation: Separation, moments: int = 6) -> Figure:
@@ -161,7 +165,7 @@ def _draw_course(separation: Separation, ax: Axes, colours: Sequence[str], shown
 
 
 def _draw_places(separation: Separation, axes: Sequence[Axes], colours: Sequence[str], true_boxes) -> None:
-    """Three pictures: the players' strips, the sound map, and whose sound it is."""
+    """Three pictures: where the players are seen, the sound map, and whose sound it is."""
     picture = separation.frame
     height, width = picture.shape[:2]
     found = [player.box for player in separation.players]

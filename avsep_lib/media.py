@@ -198,10 +198,11 @@ def frames_at(
     if Path(path).is_dir():
         yield from _directory_frames(Path(path), times, short_side_px, directory_fps)
         return
-    last, scale = None, VideoReformatter()
+    last, size, scale = None, None, VideoReformatter()
     for frame in _shown(path, times):
         if frame is not last:
-            height, width = _scaled(frame.height, frame.width, short_side_px)
+            size = size or _scaled(frame.height, frame.width, short_side_px)  # once: a video may change its size
+            height, width = size
             small = scale.reformat(frame, width, height, "rgb24", interpolation="BICUBIC", threads=1)
             last, picture = frame, np.rot90(small.to_ndarray(), k=round(frame.rotation / 90))
         yield picture
@@ -215,10 +216,11 @@ def planes_at(path: str | Path, times_s: Sequence[float], short_side_px: int) ->
     tuple of three uint8 arrays, shapes (H, W), (H / 2, W / 2), (H / 2, W / 2)
         Luma from 16 (black) to 235, and two chromas around 128, by ITU-R BT.601; H and W are even.
     """
-    times, last, scale = _checked_times(path, times_s), None, VideoReformatter()
+    times, last, size, scale = _checked_times(path, times_s), None, None, VideoReformatter()
     for frame in _shown(path, times):
         if frame is not last:
-            height, width = (2 * math.ceil(side / 2) for side in _scaled(frame.height, frame.width, short_side_px))
+            size = size or [2 * math.ceil(side / 2) for side in _scaled(frame.height, frame.width, short_side_px)]
+            height, width = size
             small = scale.reformat(
                 frame, width, height, "yuv420p", dst_colorspace="ITU601", dst_color_range="MPEG",
                 interpolation="BILINEAR", threads=1,

@@ -395,8 +395,9 @@ def boxes(
         ax.add_patch(Rectangle(corner, *size, fill=False, edgecolor=colour, lw=2))
         text = f"{readable(name)} {notes[n]}" if len(notes) else readable(name)
         # Names of neighbours stand at different heights, so that narrow boxes keep theirs apart.
-        place = box[0] * width + 0.02 * width, (0.96 - 0.14 * (n % 2)) * height
-        label = ax.text(*place, text, va="bottom", fontsize=6, color="white")
+        left = box[0] < 0.65  # further to the right a name would leave the picture
+        x, y = (box[0] + 0.02 if left else box[2] - 0.02) * width, (0.96 - 0.14 * (n % 2)) * height
+        label = ax.text(x, y, text, va="bottom", ha="left" if left else "right", fontsize=6, color="white")
         label.set(bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.5}, in_layout=False)
     return figure
 

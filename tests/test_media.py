@@ -511,3 +511,21 @@ def test_no_warning_without_a_fault(video):
         warnings.simplefilter("error")
         read_audio(video, 11_025)
         read_frames(video, [0, 1], 48)
+
+
+def test_a_video_that_changes_its_size_keeps_that_of_its_beginning(tmp_path):
+    parts = [tmp_path / "a.ts", tmp_path / "b.ts"]
+    for part, (height, width) in zip(parts, ((64, 96), (96, 96)), strict=True):
+        with av.open(str(part), "w") as container:
+            stream = container.add_stream("libx264", 8)
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            for number in range(8):
+                frame = av.VideoFrame.from_ndarray(np.full((height, width, 3), 90, np.uint8))
+                frame.pts, frame.time_base = number + 8 * parts.index(part), Fraction(1, 8)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    path = tmp_path / "both.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    times = [0.0, 0.9, 1.5, 1.9]
+    assert read_frames(path, times, 64).shape == (4, 64, 96, 3)
+    assert {planes[0].shape for planes in media.planes_at(path, times, 64)} == {(64, 96)}
