@@ -31,9 +31,9 @@ def chromium():
 
 
 @pytest.fixture(scope="session")
-def shots():
+def shots(tmp_path_factory):
     """Folder for pictures of what was on the screen; ``SHOTS`` keeps them elsewhere."""
-    folder = Path(os.environ.get("SHOTS", Path(os.environ.get("TMPDIR", "/tmp")) / "avsep-shots"))
+    folder = Path(os.environ.get("SHOTS") or tmp_path_factory.mktemp("shots"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -17,10 +17,16 @@ _SPECTRUM = """async (element) => {
     return [Array.from(powers), analyser.context.sampleRate];
 }"""
 
-_SAMPLES = """(element) => {
-    const analyser = element.stage.analyser(), played = new Float32Array(analyser.fftSize);
-    analyser.getFloatTimeDomainData(played);
-    return [element.stage.state().time, Array.from(played), analyser.context.sampleRate];
+# Samples that played at some moments, each with the time of the stage.
+_SAMPLES = """async (element, moments) => {
+    const analyser = element.stage.analyser(), heard = [];
+    for (let moment = 0; moment < moments; moment++) {
+        await new Promise((done) => setTimeout(done, moment ? 110 : 250));
+        const played = new Float32Array(analyser.fftSize);
+        analyser.getFloatTimeDomainData(played);
+        heard.push([element.stage.state().time, Array.from(played)]);
+    }
+    return [heard, analyser.context.sampleRate];
 }"""
 
 
@@ -47,7 +53,7 @@ class Person:
         bar.evaluate("(bar, time) => { bar.value = time; bar.dispatchEvent(new Event('input')); }", from_s)
         if not self.state()["playing"]:
             self.press("play")
-        self.wait(f"state.playing && state.time > {from_s + 0.4}")
+        self.wait(f"state.playing && state.time > {from_s + 0.2}")
 
     def choose(self, name):
         self.stage.locator(".avs-switch").get_by_text(name, exact=True).click()
@@ -71,10 +77,10 @@ class Person:
             f"(element) => {{ const state = element.stage.state(); return {condition}; }}", arg=handle
         )
 
-    def hear(self):
-        """The last samples that played: the time of the stage in s, float (n,), their rate in Hz."""
-        time_s, played, rate_hz = self.stage.evaluate(_SAMPLES)
-        return time_s, np.array(played), rate_hz
+    def hear(self, moments=6):
+        """What plays at some moments: (time of the stage in s, samples (n,)) of each, and their rate in Hz."""
+        heard, rate_hz = self.stage.evaluate(_SAMPLES, moments)
+        return [(time_s, np.array(played)) for time_s, played in heard], rate_hz
 
     def spectrum(self):
         """What is heard: the mean power of each bin over half a second, and the frequency of each bin in Hz."""
