@@ -17,10 +17,11 @@ import numpy as np
 from torch import Tensor
 
 from avsep_lib import files, full_band, media
+from avsep_lib.finding import check_instruments, find_players
 from avsep_lib.separators import BaseSeparator
 from avsep_lib.settings import StudyError
 from avsep_lib.sound_maps import SoundMaps, sound_maps
-from avsep_lib.watching import Player, Watched, check_instruments, find_players, look, part_queries
+from avsep_lib.watching import Player, Watched, look, part_queries
 
 PLACE = "place"
 """What a place is called that is asked for, whoever plays there."""

@@ -15,8 +15,9 @@ import numpy as np
 
 from avsep_lib import duet_plots, duets, files, films, media, plots, report, runs
 from avsep_lib.duets import Separation
+from avsep_lib.finding import unsure
 from avsep_lib.separators import BaseSeparator
-from avsep_lib.watching import Player, unsure
+from avsep_lib.watching import Player
 
 CONTENTS = "separation.json"
 _STILL = 1.0  # of 255: pictures that differ by less do not move
