@@ -171,9 +171,7 @@ class Stage(anywidget.AnyWidget):
             self.answered += 1
 
 
-def stage(
-    separation: Separation, separator: BaseSeparator | None = None, seen: Watched | None = None
-) -> Stage:
+def stage(separation: Separation, separator: BaseSeparator | None = None, seen: Watched | None = None) -> Stage:
     """The video and its players: who is heard can be changed while the sound goes on.
 
     A fader and a solo button for each player, a switch between them, and the picture, in which every place can be
