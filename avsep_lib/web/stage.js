@@ -122,7 +122,8 @@ function streamedSounds() {
     times: () => [...sounds.values()].map(({ element }) => element.currentTime),
     async put(key, source) {
       const old = sounds.get(key);
-      const { href, revoke } = address(source, source.type ?? "audio/mp4");
+      const isWav = source.byteLength > 0 && bytes(source)[0] === "R".charCodeAt(0); // a place's sound is; "RIFF"
+      const { href, revoke } = address(source, isWav ? "audio/wav" : "audio/mp4");
       const element = new Audio(href);
       element.preload = "auto";
       await new Promise((done, failed) => {
