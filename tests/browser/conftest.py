@@ -66,7 +66,11 @@ def lab(tmp_path_factory):
     try:
         address = f"http://127.0.0.1:{port}"
         _wait_for(f"{address}/api/status?token={TOKEN}", server, home / "log")
-        yield SimpleNamespace(folder=folder, url=lambda name: f"{address}/lab/tree/{name}?token={TOKEN}")
+
+        def url(name):  # in a workspace of its own, or the notebooks opened before would come back
+            return f"{address}/lab/workspaces/{Path(name).stem}/tree/{name}?token={TOKEN}"
+
+        yield SimpleNamespace(folder=folder, url=url)
     finally:
         server.terminate()
         server.wait(30)
