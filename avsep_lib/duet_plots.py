@@ -175,6 +175,8 @@ def _draw_places(separation: Separation, axes: Sequence[Axes], colours: Sequence
     axes[1].set_title("where sound is")
     colour_key(axes[1], energy, "energy, relative", (0.1, -0.12, 0.8, 0.06))
     _draw_owners(separation, axes[2], colours)
+    for ax in axes:
+        ax.set_anchor("N")
     for box in () if true_boxes is None else true_boxes:
         corner, size = (box[0] * width, box[1] * height), ((box[2] - box[0]) * width, (box[3] - box[1]) * height)
         for ax in axes:
