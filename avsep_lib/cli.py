@@ -53,10 +53,10 @@ def _separate(options: argparse.Namespace) -> None:
     from avsep_lib import networks, outcome, runs
 
     separator = networks.load_separator(options.checkpoint)
+    typed = " ".join(options.instruments).replace(",", " ").split()
+    names = [name.lower().replace("-", "_") for name in typed]
     out = options.out or Path("out") / options.video.stem
-    for line in outcome.write_all(
-        separator, options.video, out, options.players, options.instruments, options.at, runs.Progress()
-    ):
+    for line in outcome.write_all(separator, options.video, out, options.players, names, options.at, runs.Progress()):
         print(line, flush=True)
 
 
@@ -134,7 +134,9 @@ def _add_separate(parser: argparse.ArgumentParser) -> None:
     """What is asked of a video."""
     parser.add_argument("video", type=Path, help="a video with sound")
     who = parser.add_argument_group("who plays", "found out, if not given")
-    who.add_argument("--instruments", nargs="+", default=[], metavar="NAME", help="of the 21 of MUSIC-21")
+    who.add_argument(
+        "--instruments", nargs="+", default=[], metavar="NAME", help="such as cello acoustic_guitar; behind the video"
+    )
     who.add_argument("--players", type=int, metavar="N", help="how many")
     who.add_argument(
         "--at", type=_place, metavar="X,Y", help="only what sounds at a place, as shares of width and height: 0.25,0.5"

@@ -39,8 +39,8 @@ class Separation:
     players : list of Player
         N, from left to right.
     tracks : list of Path
-        WAV files with the sound of each player, at the rate and with the channels of the video. Of a single player or
-        place there is one more, the rest; so all add up to the video's sound.
+        WAV files with the sound of each player, at the rate and with the channels of the video. Of a single instrument
+        that was named, or of a place, there is one more, the rest; so all add up to the video's sound.
     samples : int
         Length L of the sound at ``sample_rate_hz``.
     maps : SoundMaps
@@ -128,7 +128,8 @@ def separate_video(
     Returns
     -------
     Separation
-        Of one player, or of a place, there is a second track, ``rest.wav``: all the other sound.
+        Of a single instrument that was named, or of a place, there is a second track, ``rest.wav``: all the other
+        sound. A single player who was found has all of it.
 
     Raises
     ------
@@ -142,6 +143,10 @@ def separate_video(
         If a part of the video is damaged, or the disk was full before the end: the tracks end there.
     """
     check_instruments(separator, instruments, n_players)
+    if at and (instruments or n_players):
+        raise StudyError(
+            "a place is asked for whoever plays there; give --at alone, without names or a number of players"
+        )
     seen = look(separator, path, progress) if seen is None else seen
     try:
         players = [_place(seen, *at)] if at else find_players(separator, seen.named, n_players, instruments)
@@ -149,7 +154,7 @@ def separate_video(
         raise StudyError(f"{path}: {error}") from None
     folder = tempfile.TemporaryDirectory(prefix="avsep-") if out is None else None
     tracks = track_paths(players, folder.name if folder else out)
-    if len(players) == 1:
+    if at or len(instruments) == 1:
         tracks.append(tracks[0].with_name("rest.wav"))
     samples = _separate_sound(separator, path, seen, players, tracks, progress)
     rate = separator.sample_rate_hz
@@ -197,7 +202,12 @@ def _separate_sound(
 def _check_room(tracks: Sequence[Path], values: float) -> bool:
     """Refuse to begin where tracks of so many values have no room; says whether they are too large for plain WAV."""
     folder = tracks[0].parent
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StudyError(
+            f"{folder}: cannot be a folder for tracks ({error.strerror}); give another one with --out"
+        ) from None
     each, free = 4 * values, shutil.disk_usage(folder).free
     if len(tracks) * each > free:
         need = f"{len(tracks)} tracks of {each / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free"

@@ -42,7 +42,8 @@ def check_instruments(separator: BaseSeparator, instruments: Sequence[str], n_pl
         if not separator.instruments:
             raise StudyError(f"instrument {name!r} cannot be looked for: this checkpoint names no instruments")
         if name not in separator.instruments:
-            near = difflib.get_close_matches(name, separator.instruments, n=1)
+            near = [known for known in separator.instruments if name in known.split("_") or known.startswith(name)]
+            near += difflib.get_close_matches(name, separator.instruments, n=1)
             hint = f"did you mean {near[0]}?" if near else f"this checkpoint knows {', '.join(separator.instruments)}"
             raise StudyError(f"instrument {name!r} is not known; {hint}")
     if n_players is None:

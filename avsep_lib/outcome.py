@@ -17,10 +17,12 @@ from avsep_lib import duet_plots, duets, files, films, media, plots, report, run
 from avsep_lib.duets import Separation
 from avsep_lib.finding import unsure
 from avsep_lib.separators import BaseSeparator
+from avsep_lib.settings import StudyError
 from avsep_lib.watching import Player
 
 CONTENTS = "separation.json"
 _STILL = 1.0  # of 255: pictures that differ by less do not move
+_QUIET = 1e-4  # of the energy of all sound, -40 dB
 
 
 def write_all(
@@ -51,10 +53,14 @@ def write_all(
         As ``duets.separate_video``; or if the disk is full later on. The files whose paths were told stay.
     """
     out = Path(out)
+    if Path(video).resolve().parent == out.resolve():
+        raise StudyError(
+            f"{video}: lies in the folder for what comes of it, and could be written over; give another --out"
+        )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         separation = duets.separate_video(separator, video, n_players, instruments, progress, out, at)
-        notes = [*dict.fromkeys(str(each.message) for each in caught), *_remarks(separation)]
+        notes = [*dict.fromkeys(str(each.message) for each in caught), *_remarks(separation, bool(instruments))]
     _remove_older(out, separation.tracks)
     yield from map(told, separation.players)
     yield from (f"note: {note}" for note in notes)
@@ -87,7 +93,7 @@ def _shown(
         "Who was found where, who sounds where, and the share of each": plots.save_picture(
             duet_plots.duet_panel(separation, separator.settings), out / "players.png"
         ),
-        "Where sound is, which places sound alike, and when": plots.save_picture(
+        "Where sound is, which places sound alike, and when: a rough guide": plots.save_picture(
             duet_plots.sound_map_panel(separation), out / "sound_maps.png"
         ),
     }
@@ -97,15 +103,25 @@ def _shown(
     yield report.write_report(separation, out, videos, figures, notes)
 
 
-def _remarks(separation: Separation) -> list[str]:
-    """What to beware of in what was found."""
+def _remarks(separation: Separation, told_names: bool) -> list[str]:
+    """What to beware of in what was found, or told."""
     players, remarks = separation.players, []
-    if separation.tracks[len(players) :] and players[0].instrument != duets.PLACE:
-        remarks.append("one player only was found, all other sound is in rest.wav; if more play, say --players 2")
+    if players[0].instrument == duets.PLACE:
+        _, (mixture, place) = separation.excerpt()
+        if np.square(place).mean() < _QUIET * np.square(mixture).mean():
+            remarks.append("this place asks for hardly any sound; try one on an instrument")
+    elif len(players) == 1 and told_names:
+        remarks.append("asked for alone, an instrument gets only what is surely its own; name all who play if you can")
+    elif len(players) == 1:
+        remarks.append("one player only was found, who has all the sound; if more play, say --players 2 or name them")
     doubtful = [player for player in players if unsure(player)]
     if doubtful:
         names = " and ".join(f"{player.instrument} ({player.confidence:.0%})" for player in doubtful)
-        remarks.append(f"hardly sure of {names}; name who plays with --instruments if you know it")
+        remarks.append(
+            f"little in the picture looks like {names}; are the names right?"
+            if told_names
+            else f"hardly sure of {names}; name who plays with --instruments if you know it"
+        )
     names = [player.instrument for player in players]
     if len(set(names)) < len(names) and not math.isnan(players[0].confidence):
         remarks.append("players of the same instrument ask for the same sound: each gets an even share of it")

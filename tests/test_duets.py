@@ -168,6 +168,8 @@ def test_a_single_place_leaves_a_rest(separator, duet, tmp_path):
     np.testing.assert_allclose(asked.estimates[0] + rest, asked.mixture, atol=1e-4)
     answer = sound_maps.ask_places(separator, duet.path, [(0.9, 0.2)])[0]
     assert np.corrcoef(answer, asked.estimates[0])[0, 1] > 0.99
+    with pytest.raises(StudyError, match="give --at alone"):
+        duets.separate_video(separator, duet.path, 2, at=(0.5, 0.5))
     with pytest.raises(StudyError, match=r"place 1\.5,0 is outside"):
         duets.separate_video(separator, duet.path, at=(1.5, 0.0))
 
@@ -178,6 +180,12 @@ def test_a_short_video_is_filled_up(separator, tmp_path):
     found = duets.separate_video(separator, path, 2)
     assert found.samples == RATE_HZ and found.maps.energy.max() > 0
     np.testing.assert_allclose(found.estimates.sum(0), found.mixture, atol=1e-4)
+
+
+def test_a_folder_that_cannot_be_is_named(separator, duet, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StudyError, match=r"file: cannot be a folder.*--out"):
+        duets.separate_video(separator, duet.path, 2, out=tmp_path / "file")
 
 
 def test_no_room_for_the_tracks_is_said_before_the_work(separator, duet, tmp_path, monkeypatch):

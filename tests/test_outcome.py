@@ -8,6 +8,7 @@ import pytest
 from made_duets import RATE_HZ, wave
 
 from avsep_lib import films, media, outcome
+from avsep_lib.settings import StudyError
 from avsep_lib.watching import Player
 
 KINDS = {"players.png", "sound_maps.png", "report.html", "separation.json"}
@@ -81,8 +82,36 @@ def still(path):
 def test_a_still_picture_and_a_single_player_are_noted(separator, tmp_path):
     lines = list(outcome.write_all(separator, still(tmp_path / "still.mp4"), tmp_path / "out", n_players=1))
     notes = [line for line in lines if line.startswith("note: ")]
-    assert any("hardly moves" in note for note in notes) and any("rest.wav" in note for note in notes)
-    assert (tmp_path / "out/rest.wav").is_file() and not (tmp_path / "out/side_by_side.mp4").exists()
+    assert any("hardly moves" in note for note in notes) and any("one player only" in note for note in notes)
+    (track,) = (tmp_path / "out").glob("*.wav")
+    np.testing.assert_allclose(
+        media.read_audio(track, RATE_HZ), media.read_audio(tmp_path / "still.mp4", RATE_HZ), atol=1e-4
+    )
+    assert not (tmp_path / "out/side_by_side.mp4").exists()
+
+
+def test_a_single_name_leaves_a_rest_and_is_not_asked_for_again(separator, duet, tmp_path):
+    lines = list(outcome.write_all(separator, duet.path, tmp_path, instruments=["flute"]))
+    assert {path.name for path in tmp_path.glob("*.wav")} == {"1_flute.wav", "rest.wav"}
+    assert any("name all who play" in line for line in lines) and not any("--players" in line for line in lines)
+
+
+def test_names_that_were_told_are_doubted_not_asked_for(separator, duet, tmp_path, monkeypatch):
+    monkeypatch.setattr(outcome, "unsure", lambda player: True)
+    told, found = (
+        [*outcome.write_all(separator, duet.path, tmp_path / name, **asked)]
+        for name, asked in (("told", {"instruments": ["tuba", "flute"]}), ("found", {"n_players": 2}))
+    )
+    assert any("are the names right?" in line for line in told) and not any("--instruments" in line for line in told)
+    assert any("name who plays with --instruments" in line for line in found)
+
+
+def test_the_video_is_never_written_over(separator, tmp_path):
+    video = still(tmp_path / "1_flute.mp4")
+    before = video.read_bytes()
+    with pytest.raises(StudyError, match=r"1_flute\.mp4: lies in the folder.*another --out"):
+        list(outcome.write_all(separator, video, tmp_path, n_players=2))
+    assert video.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["1_flute.mp4"]
 
 
 def test_a_place_has_a_track_and_a_rest(separator, duet, tmp_path):
