@@ -19,12 +19,14 @@ import difflib
 import hashlib
 import math
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from avsep_lib import folders
 from avsep_lib.files import atomic
 from avsep_lib.settings import StudyError
 
@@ -33,6 +35,8 @@ KINDS = ("solo", "duet")  # a piece for one player, and for several
 SPLITS = ("train", "validation", "test")
 SOUND_OF_PIXELS_FPS = 8
 _LEVELS_UP = 3  # how far above a Sound-of-Pixels list its files are looked for
+_PLAIN = re.compile(r"(?!\s*$)[^/\0]+(/[^/\0]+)*")  # a relative path; one with dots as a part is looked at again
+_DOTS = re.compile(r"(^|/)\.{1,2}(/|$)")
 
 
 class ClipsError(StudyError):
@@ -46,7 +50,8 @@ def read_index(path: str | Path, *, instruments: Sequence[str] = (), check_files
     ----------
     path : path of the index
     instruments : the names that may occur; empty allows any
-    check_files : whether every file must be there
+    check_files : whether every file must be there. Each folder is listed once for that; without it, nothing but the
+        index is read, and a file that is missing is named when it is first asked for.
 
     Returns
     -------
@@ -69,8 +74,9 @@ def read_index(path: str | Path, *, instruments: Sequence[str] = (), check_files
     if "frames_path" not in table.columns:
         table["frames_path"], table["n_frames"] = table["path"], "0"
     folder = path.absolute().parent
-    for column in ("path", "frames_path"):
-        table[column] = [_inside(folder, text, _where(path, i + 2)) for i, text in table[column].items()]
+    same = table["path"].equals(table["frames_path"])
+    table["path"] = _all_inside(folder, table["path"], path)
+    table["frames_path"] = table["path"] if same else _all_inside(folder, table["frames_path"], path)
     return _checked(table, path, 2, instruments, check_files)
 
 
@@ -201,13 +207,16 @@ def check_splits(index: pd.DataFrame) -> None:
     ClipsError
         If two rows with the same ``video_id``, or with the same file, have different splits.
     """
-    files = index["path"].map(os.path.realpath)
-    for what, keys in (("video", index["video_id"]), ("file", files)):
-        splits = index.groupby(keys)["split"].unique()
-        leaks = splits[splits.map(len) > 1]
+    paths = [os.path.abspath(path) for path in index["path"]]
+    without_links = folders.real(paths)
+    files = [without_links[path] for path in paths]
+    for what, keys in (("video", list(index["video_id"])), ("file", files)):
+        pairs = pd.DataFrame({"key": keys, "split": list(index["split"])}).drop_duplicates()
+        leaks = pairs[pairs["key"].duplicated(keep=False)]
         if len(leaks):
+            splits = leaks.groupby("key")["split"].unique()
             raise ClipsError(
-                f"{what} {leaks.index[0]} stands in {' and '.join(leaks.iloc[0])} ({len(leaks)} such in all); "
+                f"{what} {splits.index[0]} stands in {' and '.join(splits.iloc[0])} ({len(splits)} such in all); "
                 "keep it in one split, or split again by video"
             )
 
@@ -291,8 +300,18 @@ def _filled(table, path):
     return table
 
 
-def _inside(folder, text, where):
+def _all_inside(folder, texts, path):
+    """Absolute paths of all files that a column of an index names; most need no closer look."""
+    base = str(folder).rstrip("/")
+    return [
+        f"{base}/{text}" if _PLAIN.fullmatch(text) and not _DOTS.search(text) else _inside(folder, text, path, i)
+        for i, text in texts.items()
+    ]
+
+
+def _inside(folder, text, path, number):
     """The absolute path of a file named in an index; a relative name must stay in the index's folder."""
+    where = _where(path, number + 2)
     if not text.strip():
         raise ClipsError(f"{where}: names no file; fill in its path or remove the row")
     full = os.path.normpath(folder / text)
@@ -316,22 +335,49 @@ def _number(text):
 
 
 def _checked(table, path, first_row, instruments, check_files):
-    """The table with its numbers read, after a look at every row."""
-    table = _filled(table, path).assign(duration_s=[_number(text) for text in table["duration_s"]])
-    seen: dict[tuple, int] = {}
-    for number, row in zip(table.index + first_row, table.to_dict("records"), strict=True):
-        where = _where(path, number)
-        for column in ("video_id", "path"):
-            earlier = seen.setdefault((column, row[column]), number)
-            if earlier != number or not row[column]:
-                fault = f"is that of row {earlier} too" if row[column] else "is empty"
-                raise ClipsError(f"{where}: {column} {row[column]!r} {fault}; keep one row for each video")
-        _check_row(row, where, instruments)
-        if check_files:
-            _check_files(row, where)
+    """The table with its numbers read; of its rows, only those that look odd are looked at one by one."""
+    table = _filled(table, path)
+    table = table.assign(duration_s=[_number(text) for text in table["duration_s"]])
     if "n_frames" in table.columns:
-        table["n_frames"] = [int(_number(text)) for text in table["n_frames"]]
+        table["n_frames"] = [_number(text) for text in table["n_frames"]]
+    missing = folders.missing({*table["path"], *table["frames_path"]}) if check_files else set()
+    for i in np.flatnonzero(_odd(table, instruments, missing)):
+        _refuse(table, i, path, first_row, instruments, missing)
+    if "n_frames" in table.columns:
+        table["n_frames"] = table["n_frames"].astype(int)
     return table.reset_index(drop=True)
+
+
+def _odd(table, instruments, missing):
+    """Which rows :func:`_refuse` would refuse, for all of them at once."""
+    names = table["instruments"]
+    unknown = [each for each in names.unique() if instruments and not set(each.split("+")) <= set(instruments)]
+    odd = names.isin(unknown) | names.str.contains(r"^$|^\+|\+$|\+\+")
+    odd |= (table["kind"] == "duet") != names.str.contains("+", regex=False)
+    for column in ("video_id", "path"):
+        odd |= table[column].duplicated() | (table[column] == "")
+    for column, known in (("kind", KINDS), ("split", SPLITS)):
+        odd |= ~table[column].isin(known)
+    odd |= ~(np.isfinite(table["duration_s"]) & (table["duration_s"] > 0))
+    if "n_frames" in table.columns:
+        odd |= ~(np.isfinite(table["n_frames"]) & (table["n_frames"] >= 0))
+    if missing:
+        odd |= table["path"].isin(missing) | table["frames_path"].isin(missing)
+    return odd.to_numpy()
+
+
+def _refuse(table, i, path, first_row, instruments, missing):
+    """Refuse a row by what is wrong with it first."""
+    row, where = table.iloc[i].to_dict(), _where(path, table.index[i] + first_row)
+    for column in ("video_id", "path"):
+        earlier = int(np.argmax((table[column] == row[column]).to_numpy()))
+        if earlier != i or not row[column]:
+            fault = f"is that of row {table.index[earlier] + first_row} too" if row[column] else "is empty"
+            raise ClipsError(f"{where}: {column} {row[column]!r} {fault}; keep one row for each video")
+    _check_row(row, where, instruments)
+    for file in (row["path"], row.get("frames_path")):
+        if file in missing:
+            raise ClipsError(f"{where}: {file} does not exist; make the file again or remove the row")
 
 
 def _check_row(row, where, instruments):
@@ -353,16 +399,9 @@ def _check_row(row, where, instruments):
         raise ClipsError(
             f"{where}: its length (duration_s, or the number of frames) must be above 0; correct it or remove the row"
         )
-    frames = _number(row.get("n_frames", 0))
+    frames = row.get("n_frames", 0)
     if not (math.isfinite(frames) and frames >= 0):
         raise ClipsError(f"{where}: n_frames must be a whole number from 0; correct it or remove the row")
-
-
-def _check_files(row, where):
-    """Refuse a row whose sound or pictures are not there."""
-    for path in dict.fromkeys((row["path"], row["frames_path"])):
-        if not os.path.exists(path):
-            raise ClipsError(f"{where}: {path} does not exist; make the file again or remove the row")
 
 
 def _check_known(where, what, name, known):
