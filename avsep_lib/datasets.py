@@ -40,7 +40,7 @@ def open_dataset(settings: Settings, progress: Callable[[str, int, int], None] |
     if not path.is_file():
         raise StudyError(f"dataset {settings.dataset!r} is neither 'rendered' nor a file or folder that is there")
     if _has_header(path):
-        return clips.read_index(path)
+        return clips.read_index(path, check_files=not settings.shards)
     return clips.split_by_video(clips.read_sound_of_pixels_index(path), seed=settings.seed)
 
 

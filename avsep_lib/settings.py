@@ -48,6 +48,7 @@ class Settings:
     nodes: int = 1  # hosts that train together
     out: str = ""  # folder for results, figures and checkpoints; empty is the project
     data_root: str = ""  # folder for rendered videos and cached features; empty is data/ in the project
+    shards: str = ""  # folder or URL of shards (docs/scale.md) with what is kept of the videos; empty is none
     real: str = ""  # folder of real clips that notebook 04 scores as well, as in docs/real_clips.md; empty is none
 
     # Sound and pictures
