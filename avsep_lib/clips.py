@@ -10,23 +10,23 @@ One row is one video, with the columns
 - ``duration_s``: length in seconds
 - ``frames_path``, ``n_frames``: where the pictures are. For a video these are ``path`` and 0; the lists of
   Sound of Pixels name a directory of pictures and their number.
+- ``uploader``, if it is there: whose video it is. Their videos stay in one split.
 
 Every error is a ``ClipsError``: one line that names the row as an editor counts it (the header is row 1). Used by
 everything that asks for data, and by notebook 01.
 """
 
 import difflib
-import hashlib
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from avsep_lib import folders
+from avsep_lib import dealing, folders
 from avsep_lib.files import atomic
 from avsep_lib.settings import StudyError
 
@@ -34,6 +34,7 @@ COLUMNS = ("video_id", "path", "kind", "instruments", "split", "duration_s")
 KINDS = ("solo", "duet")  # a piece for one player, and for several
 SPLITS = ("train", "validation", "test")
 SOUND_OF_PIXELS_FPS = 8
+SECONDS_FPS = 1  # lists of CCoL, iQuery and CLIPSep count a picture for each second
 _LEVELS_UP = 3  # how far above a Sound-of-Pixels list its files are looked for
 _PLAIN = re.compile(r"(?!\s*$)[^/\0]+(/[^/\0]+)*")  # a relative path; one with dots as a part is looked at again
 _DOTS = re.compile(r"(^|/)\.{1,2}(/|$)")
@@ -107,20 +108,28 @@ def write_index(index: pd.DataFrame, path: str | Path) -> None:
         stored.to_csv(part, index=False)
 
 
-def read_sound_of_pixels_index(path: str | Path, split: str = "train") -> pd.DataFrame:
-    """Read a list of Sound of Pixels as it was released: audio path, frames directory, number of frames.
+def read_sound_of_pixels_index(
+    path: str | Path, split: str = "train", root: str | Path | None = None, fps: float = 0, check_files: bool = True
+) -> pd.DataFrame:
+    """Read a list of Sound of Pixels, or of those who came after it: audio path, frames directory, number of frames.
 
     Parameters
     ----------
     path : path of the list, a CSV file without a header. The name of the folder of a row's audio is its
-        instrument; names with a space between are a duet (``flute violin``). Relative paths are tried from
-        the folder of the list and from three folders above it.
+        instrument; names with a space between are a duet (``flute violin``). A fourth column, as CLIPSep has it,
+        names the instrument instead. Relative paths are tried from the folder of the list and from three folders
+        above it. Paths that begin with a slash, as CCoL and iQuery write them, are tried in these folders too, and
+        in their ``audio`` and ``frames``, ``data/audio`` and ``data/frames``.
     split : the split that all its rows belong to
+    root : the folder to try instead
+    fps : pictures per second; 0 takes 8 for lists of Sound of Pixels, and 1 for those with a slash in front or a
+        fourth column, which count seconds
+    check_files : whether every file must be there
 
     Returns
     -------
     DataFrame
-        The columns above; ``path`` is the audio file, and the length is that of the frames at 8 per second.
+        The columns above; ``path`` is the audio file, and the length is that of the frames.
 
     Raises
     ------
@@ -134,37 +143,37 @@ def read_sound_of_pixels_index(path: str | Path, split: str = "train") -> pd.Dat
     """
     path = Path(path)
     rows = _read_csv(path, header=None)
-    if rows.shape[1] != 3:
+    if rows.shape[1] not in (3, 4):
         raise ClipsError(
             f"{path}: has {rows.shape[1]} columns; a Sound-of-Pixels list has audio path, frames directory, number"
         )
-    audio, frames, numbers = (rows[column].str.strip() for column in rows.columns)
-    folder = path.absolute().parent
-    bases = [folder, *folder.parents][: _LEVELS_UP + 1]
-    base = next((base for base in bases if any((base / text).is_file() for text in audio)), None)
-    if base is None:
-        raise ClipsError(
-            f"{_where(path, 1)}: {audio.iloc[0]} is neither below {folder} nor {_LEVELS_UP} folders up; "
-            "put the list beside its data folder"
-        )
-    names = [Path(text).parent.name.split() for text in audio]
+    audio, frames, numbers, *label = (rows[column].str.strip().str.replace("\\", "/") for column in rows.columns)
+    names = [text.split() for text in (label[0] if label else audio.map(lambda text: Path(text).parent.name))]
+    audio_base, frames_base = _bases(path, audio, root, check_files)
+    slashed = audio.iloc[0].startswith("/") and audio_base != Path("/")
+    fps = fps or (SECONDS_FPS if slashed or label else SOUND_OF_PIXELS_FPS)
     table = pd.DataFrame(
         {
             "video_id": [Path(text).stem for text in audio],
-            "path": [os.path.normpath(base / text) for text in audio],
+            "path": [os.path.normpath(audio_base / text.lstrip("/")) for text in audio],
             "kind": [KINDS[len(name) > 1] for name in names],
             "instruments": ["+".join(name) for name in names],
             "split": split,
-            "duration_s": [_number(text) / SOUND_OF_PIXELS_FPS for text in numbers],
-            "frames_path": [os.path.normpath(base / text) for text in frames],
+            "duration_s": [_number(text) / fps for text in numbers],
+            "frames_path": [os.path.normpath(frames_base / text.lstrip("/")) for text in frames],
             "n_frames": numbers,
         },
         index=rows.index,
     )
-    return _checked(table, path, 1, (), check_files=True)
+    return _checked(table, path, 1, (), check_files)
 
 
-def split_by_video(index: pd.DataFrame, fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0) -> pd.DataFrame:
+def split_by_video(
+    index: pd.DataFrame,
+    fractions: Sequence[float] = (0.8, 0.1, 0.1),
+    seed: int = 0,
+    groups: Sequence[Hashable] | None = None,
+) -> pd.DataFrame:
     """Deal the videos of each instrument (or pair) out to training, validation and test.
 
     Parameters
@@ -173,11 +182,13 @@ def split_by_video(index: pd.DataFrame, fractions: Sequence[float] = (0.8, 0.1, 
     fractions : parts for training, validation and test, with sum 1. Every part above 0 gets a video where there
         are enough of them.
     seed : same seed, same splits, whatever the order of the rows
+    groups : for each row, what it belongs to; what belongs together stands in one split. None takes the
+        ``uploader``, if there is one. ``splits.groups`` finds near-duplicates too.
 
     Returns
     -------
     DataFrame
-        A copy in the same order; all rows of one ``video_id`` stand in one split.
+        A copy in the same order; all rows of one ``video_id`` stand in one split, and so do those of one group.
 
     Raises
     ------
@@ -186,13 +197,21 @@ def split_by_video(index: pd.DataFrame, fractions: Sequence[float] = (0.8, 0.1, 
     """
     if len(fractions) != len(SPLITS) or min(fractions) < 0 or not math.isclose(sum(fractions), 1):
         raise ClipsError(f"fractions must be three numbers from 0 to 1 with sum 1, not {tuple(fractions)}")
-    split_of: dict[str, str] = {}
-    first_rows = index.sort_values(["video_id", "instruments"]).drop_duplicates("video_id")
-    for _, videos in first_rows.groupby("instruments"):
-        # The order hangs on each video alone, so that one more video moves few of the others.
-        ids = sorted(videos["video_id"], key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
-        split_of |= dict(zip(ids, np.repeat(SPLITS, _sizes(len(ids), fractions)), strict=True))
-    return index.assign(split=[str(split_of[name]) for name in index["video_id"]])
+    videos = one_row_each(index, groups)
+    wanted = {name: dealing.sizes(n, fractions) for name, n in videos["instruments"].value_counts().items()}
+    places = dealing.deal(videos, wanted, seed)
+    return index.assign(split=[SPLITS[places[name]] for name in index["video_id"]])
+
+
+def one_row_each(index: pd.DataFrame, groups: Sequence[Hashable] | None = None) -> pd.DataFrame:
+    """The videos of an index, one row for each, as ``dealing.deal`` takes them; groups as in :func:`split_by_video`."""
+    if groups is None:
+        uploaders = index["uploader"].fillna("").astype(str) if "uploader" in index.columns else [""] * len(index)
+        groups = [("uploader", name) if name else ("video", video)
+                  for name, video in zip(uploaders, index["video_id"], strict=True)]  # fmt: skip
+    table = pd.DataFrame({"video_id": list(index["video_id"]), "instruments": list(index["instruments"])})
+    table["group"] = pd.factorize(pd.Series(list(groups), dtype=object))[0]
+    return table.sort_values(["video_id", "instruments"], kind="stable").drop_duplicates("video_id")
 
 
 def check_splits(index: pd.DataFrame) -> None:
@@ -326,6 +345,24 @@ def _relative(folder, text):
     return full.relative_to(folder).as_posix() if full.is_relative_to(folder) else str(full)
 
 
+def _bases(path, audio, root, check_files):
+    """Folders below which the sound and the pictures of a Sound-of-Pixels list lie."""
+    if root is None and any(text.startswith("/") and os.path.isfile(text) for text in audio):
+        return Path("/"), Path("/")
+    folder = path.absolute().parent
+    bases = [Path(root).absolute()] if root is not None else [folder, *folder.parents][: _LEVELS_UP + 1]
+    pairs = [(base, base) for base in bases]
+    if audio.iloc[0].startswith("/"):
+        pairs += [(base / below / "audio", base / below / "frames") for base in bases for below in ("", "data")]
+    for sound, pictures in pairs:
+        if any((sound / text.lstrip("/")).is_file() for text in audio):
+            return sound, pictures
+    if not check_files:
+        return bases[0], bases[0]
+    where = f"not below {root}" if root is not None else f"neither below {folder} nor {_LEVELS_UP} folders up"
+    raise ClipsError(f"{_where(path, 1)}: {audio.iloc[0]} is {where}; put the list beside its data folder")
+
+
 def _number(text):
     """A number, or NaN, which the checks refuse."""
     try:
@@ -410,15 +447,3 @@ def _check_known(where, what, name, known):
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}" if near else f"it must be one of {', '.join(known)}"
         raise ClipsError(f"{where}: unknown {what} {name!r}; {hint}")
-
-
-def _sizes(n, fractions):
-    """How many of n videos each split gets: nearest to the fractions, and none empty where that can be."""
-    wanted = np.asarray(fractions) * n
-    sizes = np.floor(wanted + 1e-9).astype(int)
-    sizes[np.argsort(sizes - wanted, kind="stable")[: n - sizes.sum()]] += 1
-    for i in np.flatnonzero((sizes == 0) & (np.asarray(fractions) > 0)):
-        if sizes.max() > 1:
-            sizes[sizes.argmax()] -= 1
-            sizes[i] += 1
-    return sizes
