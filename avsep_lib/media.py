@@ -7,6 +7,7 @@ at all. Used by every module that touches a video, and by notebooks 01 and 05.
 """
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -151,7 +152,8 @@ def read_frames(
 
     Parameters
     ----------
-    path : path of a video, or of a directory of numbered jpg or png frames (as Sound of Pixels has them)
+    path : path of a video, of a directory of numbered jpg or png frames (as Sound of Pixels has them), or of one
+        jpg or png, which is shown all the time
     times_s : P times in seconds from the beginning, in any order; one behind the end gives the last frame
     short_side_px : length of the shorter side of the result; the aspect is kept
     directory_fps : frames per second of a directory, whose first one is shown at time 0
@@ -195,8 +197,11 @@ def frames_at(
     times = _checked_times(path, times_s)
     if (np.diff(times) < 0).any():
         raise MediaError(f"{path}: times_s must not fall when pictures are read one by one; sort them")
-    if Path(path).is_dir():
+    if os.path.isdir(path):
         yield from _directory_frames(Path(path), times, short_side_px, directory_fps)
+        return
+    if Path(path).suffix.lower() in _FRAME_SUFFIXES and os.path.isfile(path):
+        yield from [_still(Path(path), short_side_px)] * len(times)
         return
     last, size, scale = None, None, VideoReformatter()
     for frame in _shown(path, times):
@@ -438,6 +443,7 @@ def _shown(path, times_s):
             frame = walk.to(time_s)
             if frame is None:
                 raise MediaError(f"{path}: no frame of it can be decoded; get the file again")
+            decoding.check_shape(path, frame.height, frame.width)
             yield frame
     decoding.warn(path, faults)
 
@@ -473,10 +479,13 @@ def _still(file, short_side_px):
     """One picture file as RGB."""
     try:
         with Image.open(file) as image:
+            decoding.check_shape(file, image.height, image.width)
             height, width = _scaled(image.height, image.width, short_side_px)
             image.draft("RGB", (width, height))  # a jpg is decoded at a fraction of its size where that is enough
             return np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC))
-    except (OSError, SyntaxError) as error:
+    except MediaError:
+        raise
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise MediaError(f"{file}: is not a picture, or was cut off ({error}); extract it again") from error
 
 

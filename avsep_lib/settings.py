@@ -26,7 +26,14 @@ MUSIC_21 = (
 
 
 class StudyError(ValueError):
-    """What a user can mend: the message is one line that names the thing and says what to do."""
+    """What a user can mend: the message is one line that names the thing and says what to do.
+
+    Names of files may be anything: what is no letter to be printed (a new line, an escape) stands as Python writes it.
+    """
+
+    def __init__(self, message: object = ""):
+        shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(message))
+        super().__init__("".join(shown))
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,7 @@ class Settings:
     """
 
     preset: str = "laptop"  # size of the run: smoke, laptop, server or published
-    dataset: str = "rendered"  # rendered, or the path of an index.csv or of a Sound-of-Pixels list
+    dataset: str = "rendered"  # rendered, music, music21, or the path of an index.csv or of a Sound-of-Pixels list
     seed: int = 0  # one number for python, numpy, torch and the workers
     device: str = "auto"  # auto, cpu or cuda
     precision: str = "auto"  # auto, float32 or bfloat16; auto takes bfloat16 where the processor has it

@@ -7,9 +7,11 @@ notebooks 02 to 05.
 
 import hashlib
 import json
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -201,10 +203,10 @@ class VideoStore:
     def _path(self, video_id: str, kind: str) -> Path:
         """File that depends on everything that decides its content."""
         row = self.rows[video_id]
-        source = Path(row.path)
-        decides: list[object] = [str(source), self.settings.sample_rate_hz]
-        if source.exists():
-            decides += [source.stat().st_size, source.stat().st_mtime_ns]
+        decides: list[object] = [str(Path(row.path)), self.settings.sample_rate_hz]
+        with suppress(OSError, ValueError):  # what is not there is named when it is read
+            status = os.stat(row.path)
+            decides += [status.st_size, status.st_mtime_ns]
         decides += _decides(kind, self.settings)[1:]
         if kind != "sound":
             decides += [str(row.frames_path), self.settings.fps] if row.frames_path != row.path else []
