@@ -116,10 +116,11 @@ def read_sound_of_pixels_index(
     Parameters
     ----------
     path : path of the list, a CSV file without a header. The name of the folder of a row's audio is its
-        instrument; names with a space between are a duet (``flute violin``). A fourth column, as CLIPSep has it,
-        names the instrument instead. Relative paths are tried from the folder of the list and from three folders
-        above it. Paths that begin with a slash, as CCoL and iQuery write them, are tried in these folders too, and
-        in their ``audio`` and ``frames``, ``data/audio`` and ``data/frames``.
+        instrument; names with a space between are a duet (``flute violin``). A fourth column, as CLIPSep and
+        DAVIS have it, names one instrument instead (``Violin, fiddle`` is ``violin``). Relative paths are tried
+        from the folder of the list and from three folders above it. Paths that begin with a slash, as CCoL and
+        iQuery write them, are tried in these folders too, and in their ``audio`` and ``frames``, ``data/audio``
+        and ``data/frames``.
     split : the split that all its rows belong to
     root : the folder to try instead
     fps : pictures per second; 0 takes 8 for lists of Sound of Pixels, and 1 for those with a slash in front or a
@@ -148,7 +149,7 @@ def read_sound_of_pixels_index(
             f"{path}: has {rows.shape[1]} columns; a Sound-of-Pixels list has audio path, frames directory, number"
         )
     audio, frames, numbers, *label = (rows[column].str.strip().str.replace("\\", "/") for column in rows.columns)
-    names = [text.split() for text in (label[0] if label else audio.map(lambda text: Path(text).parent.name))]
+    names = [_label(text) for text in label[0]] if label else [Path(text).parent.name.split() for text in audio]
     audio_base, frames_base = _bases(path, audio, root, check_files)
     slashed = audio.iloc[0].startswith("/") and audio_base != Path("/")
     fps = fps or (SECONDS_FPS if slashed or label else SOUND_OF_PIXELS_FPS)
@@ -343,6 +344,11 @@ def _relative(folder, text):
     """A path as an index in ``folder`` stores it."""
     full = Path(os.path.normpath(Path(text).absolute()))
     return full.relative_to(folder).as_posix() if full.is_relative_to(folder) else str(full)
+
+
+def _label(text):
+    """A class as a fourth column names it: one instrument, whatever spaces it holds."""
+    return [text.split(",")[0].strip().lower().replace(" ", "_")]
 
 
 def _bases(path, audio, root, check_files):

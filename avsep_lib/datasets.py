@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from avsep_lib import clips, rendered
+from avsep_lib import clips, music, music_lists, rendered
 from avsep_lib.settings import Settings, StudyError
 
 
@@ -15,9 +15,9 @@ def open_dataset(settings: Settings, progress: Callable[[str, int, int], None] |
     Parameters
     ----------
     settings : Settings
-        ``dataset`` is ``rendered``, an ``index.csv``, a Sound-of-Pixels list (rows without a header: sound, frames,
-        number of frames), or a folder with such lists called ``train.csv``, ``val.csv`` and, if there is one,
-        ``test.csv``.
+        ``dataset`` is ``rendered``, ``music`` or ``music21`` (as ``avsep music`` prepares them), an ``index.csv``, a
+        Sound-of-Pixels list (rows without a header: sound, frames, number of frames), or a folder with such lists
+        called ``train.csv``, ``val.csv`` and, if there is one, ``test.csv``.
     progress : callable, optional
         Called with a label, what is done and how much there is.
 
@@ -33,6 +33,8 @@ def open_dataset(settings: Settings, progress: Callable[[str, int, int], None] |
     """
     if settings.dataset == "rendered":
         return clips.read_index(rendered.render(settings, progress), instruments=settings.instruments)
+    if settings.dataset in music_lists.NAMES:
+        return music.read_index(settings.data_folder / "music", settings.dataset)
     path = Path(settings.dataset).expanduser()
     if path.is_dir() and (path / "train.csv").is_file():
         return _folder_of_lists(path, settings)

@@ -27,8 +27,8 @@ _LONGEST_GAP_S = 4 * 3600  # a longer hole is a broken time stamp
 _SILENCE_S = 10  # of a hole in one block
 _LARGEST_PX = 8192 * 8192  # of a picture; FFmpeg refuses larger ones before it makes room for them
 _NARROWEST = 20  # long side of a picture by its short side
-_OPTIONS = {"protocol_whitelist": "file", "max_pixels": str(_LARGEST_PX)}
-_LISTS = {"hls", "concat", "sdp", "dash", "rtsp", "rtp", "imf", "image2"}  # name other files, and so lead anywhere
+_OPTIONS = {"protocol_whitelist": "file", "pattern_type": "none", "max_pixels": str(_LARGEST_PX)}
+_LISTS = {"hls", "concat", "sdp", "dash", "rtsp", "rtp", "imf"}  # name other files, and so lead anywhere
 
 
 class MediaError(StudyError):

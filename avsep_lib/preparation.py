@@ -15,7 +15,7 @@ import shutil
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -53,6 +53,7 @@ def prepare(
     root: str | Path,
     workers: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
+    only: Container[str] | None = None,
 ) -> pd.DataFrame:
     """Prepare what is not prepared yet, and write the index of all that can be used.
 
@@ -68,6 +69,8 @@ def prepare(
         against files that make a decoder hang or die.
     progress : callable, optional
         Called with a label, the videos done and their number.
+    only : container of str, optional
+        Names of the videos to prepare now. Of the others, what is prepared already stays in the index.
 
     Returns
     -------
@@ -92,12 +95,16 @@ def prepare(
     pictures = sources["frames_path"] if "frames_path" in sources else sources["path"]
     asked = dict(zip(sources["video_id"], zip(sources["path"], pictures, strict=True), strict=True))
     known = {name: _record(target, *asked[name]) for name, target in targets.items()}
-    jobs = {name: (*asked[name], targets[name]) for name, record in known.items() if record is None}
+    missing = [name for name, record in known.items() if record is None and (only is None or name in only)]
+    jobs = {name: (*asked[name], targets[name]) for name in missing}
     if jobs:
         _check_room(jobs, [record for record in known.values() if record], root)
         _clear(folder)
-        _run(jobs, workers, progress, len(targets))
+        _run(jobs, workers, progress, sum(record is not None for record in known.values()) + len(jobs))
     records = {name: _record(target, *asked[name]) for name, target in targets.items()}
+    for name in missing:
+        changed = f"{asked[name][0]}: changed while it was read; prepare it again"
+        records[name] = records[name] or _broken(*asked[name], changed)
     return _write_tables(sources, records, targets, root)
 
 

@@ -250,6 +250,14 @@ def test_lists_of_those_who_came_after_are_read(tmp_path, way):
     assert index.frames_path[0] == str(tmp_path / way.get("folder", "data") / "frames/cello/c1.mp4")
 
 
+def test_a_label_behind_is_one_instrument(tmp_path):
+    path = as_ccol(tmp_path)
+    first, second = path.read_text().split()
+    path.write_text(f'{first},"Violin, fiddle"\n{second},Acoustic guitar\n')
+    index = read_sound_of_pixels_index(path)
+    assert list(index.instruments) == ["violin", "acoustic_guitar"] and set(index.kind) == {"solo"}
+
+
 def test_the_root_and_rate_of_a_list_can_be_given(tmp_path):
     path = released(tmp_path / "there")
     moved = path.rename(tmp_path / "train.csv")
