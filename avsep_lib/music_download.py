@@ -155,6 +155,9 @@ class _Fetch:
                 raise NoRoomError(f"{self.folder}: the disk is full; make room, and the same command goes on")
             if state != "failed":
                 break
+            if "416" in reason:  # a part that does not fit what the server has now
+                for path in self.part.glob(f"{name}.*"):
+                    path.unlink(missing_ok=True)
             self._pause(name, 2 ** (attempt + 1))
         self.noted.note(name, state, reason, uploader)
         self._count(state, reason)

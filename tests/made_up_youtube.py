@@ -102,7 +102,7 @@ def serving():
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     state.address = f"http://127.0.0.1:{server.server_port}"
     state.extractor = type("StandInIE", (StandIn,), {"address": state.address})
     yield state
