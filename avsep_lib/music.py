@@ -161,7 +161,7 @@ def why_not(root: str | Path, videos: pd.DataFrame) -> pd.Series:
 def card(root: str | Path, videos: pd.DataFrame, title: str) -> str:
     """A data card of what is there, in Markdown: how much, of what, what is lost, and what to keep in mind."""
     counted = status(root, videos)
-    every = counted.loc["all"]
+    every = next(counted.tail(1).itertuples())
     table = states(root, videos)
     usable = table[table["there"] & (table["state"] == "usable")]
     dates = Availability(root).table()["date"]
