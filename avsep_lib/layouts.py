@@ -1,8 +1,8 @@
 """Data sets that lie in folders, told by how they lie there: every reader gives the same table.
 
-- instruments: ``<instrument>/<video>``, at will below a folder called ``train``, ``val`` or ``test``. A folder of several
-  players has their names with ``+`` or a space between (``acoustic_guitar violin``). So lie MUSIC, MUSIC-21 and Solos
-  (``DoubleBass/<id>.mp4``).
+- instruments: ``<instrument>/<video>``, at will below a folder called ``train``, ``val`` or ``test``. A folder of
+  several players has their names with ``+`` or a space between (``acoustic_guitar violin``). So lie MUSIC, MUSIC-21
+  and Solos (``DoubleBass/<id>.mp4``).
 - URMP: ``NN_Name_inst1_inst2/`` with ``Vid_*.mp4``, and ``AuSep_k_inst_*.wav``, the true track of each player
 - AVE: ``Annotations.txt`` and ``AVE/<id>.mp4``; rows ``Category&id&Quality&Start&End``; lists of the splits called
   ``trainSet.txt``, ``valSet.txt`` and ``testSet.txt``. Only instruments are taken.
