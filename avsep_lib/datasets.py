@@ -19,7 +19,8 @@ def open_dataset(settings: Settings, progress: Callable[[str, int, int], None] |
     settings : Settings
         ``dataset`` is ``rendered``, ``music`` or ``music21`` (as ``avsep music`` prepares them), an ``index.csv``, a
         Sound-of-Pixels list (rows without a header: sound, frames, number of frames), or a folder with such lists
-        called ``train.csv``, ``val.csv`` and, if there is one, ``test.csv`` (other names: ``list_formats.FILES``); or any folder in a layout of ``layouts``,
+        called ``train.csv``, ``val.csv`` and, if there is one, ``test.csv`` (other names:
+        ``list_formats.FILES``); or any folder in a layout of ``layouts``,
         such as ``<instrument>/<video>`` or URMP, which is prepared below ``data_folder`` first.
     progress : callable, optional
         Called with a label, what is done and how much there is.
