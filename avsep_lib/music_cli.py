@@ -26,6 +26,7 @@ def add(commands) -> None:
 
     prepare = parts.add_parser("prepare", help="make small files of them for training, mark what is silent, index them")
     prepare.add_argument("--workers", type=int, metavar="N", help="processes (one for each core)")
+    prepare.add_argument("--least", type=float, default=6.0, metavar="S", help="seconds of sound that it takes (6)")
     prepare.set_defaults(command=_prepare)
 
     for part in (status, download, prepare):
@@ -83,7 +84,7 @@ def _prepare(options: argparse.Namespace) -> None:
         sources = music.sources(root, _together(own))
         if not len(sources):
             raise StudyError(f"{root / 'videos'}: holds no video of the list; run `avsep music download` first")
-    table = preparation.prepare(sources, root, options.workers, runs.Progress(), only)
+    table = preparation.prepare(sources, root, options.workers, runs.Progress(), only, options.least)
     print(table["state"].value_counts().to_string())
     for row in table[table["state"] != "usable"].itertuples():
         print(f"{row.video_id}: {row.state}, {row.reason}")

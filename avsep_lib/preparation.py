@@ -54,6 +54,7 @@ def prepare(
     workers: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     only: Container[str] | None = None,
+    least_s: float = LEAST_S,
 ) -> pd.DataFrame:
     """Prepare what is not prepared yet, and write the index of all that can be used.
 
@@ -71,6 +72,8 @@ def prepare(
         Called with a label, the videos done and their number.
     only : container of str, optional
         Names of the videos to prepare now. Of the others, what is prepared already stays in the index.
+    least_s : float
+        Seconds that a video must last and sound, without its silent stretches; a clip of the published length.
 
     Returns
     -------
@@ -94,14 +97,14 @@ def prepare(
     targets = {row.video_id: folder / f"{safe_name(row.video_id)}.mp4" for row in sources.itertuples()}
     pictures = sources["frames_path"] if "frames_path" in sources else sources["path"]
     asked = dict(zip(sources["video_id"], zip(sources["path"], pictures, strict=True), strict=True))
-    known = {name: _record(target, *asked[name]) for name, target in targets.items()}
+    known = {name: _record(target, *asked[name], least_s) for name, target in targets.items()}
     missing = [name for name, record in known.items() if record is None and (only is None or name in only)]
-    jobs = {name: (*asked[name], targets[name]) for name in missing}
+    jobs = {name: (*asked[name], targets[name], least_s) for name in missing}
     if jobs:
         _check_room(jobs, [record for record in known.values() if record], root)
         _clear(folder)
         _run(jobs, workers, progress, sum(record is not None for record in known.values()) + len(jobs))
-    records = {name: _record(target, *asked[name]) for name, target in targets.items()}
+    records = {name: _record(target, *asked[name], least_s) for name, target in targets.items()}
     for name in missing:
         changed = f"{asked[name][0]}: changed while it was read; prepare it again"
         records[name] = records[name] or _broken(*asked[name], changed)
@@ -115,7 +118,7 @@ def safe_name(video_id: str) -> str:
     return hashlib.sha256(video_id.encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
 
-def prepare_video(path: str, frames_path: str, target: Path) -> dict[str, object]:
+def prepare_video(path: str, frames_path: str, target: Path, least_s: float = LEAST_S) -> dict[str, object]:
     """Prepare one video and write down what was found.
 
     Parameters
@@ -125,6 +128,8 @@ def prepare_video(path: str, frames_path: str, target: Path) -> dict[str, object
     target : Path
         The MP4 file to write; its record lies beside it, with the suffix ``.json``. A video that cannot be used
         leaves a record only.
+    least_s : float
+        As in :func:`prepare`.
 
     Returns
     -------
@@ -140,7 +145,7 @@ def prepare_video(path: str, frames_path: str, target: Path) -> dict[str, object
     try:
         with warnings.catch_warnings(record=True) as faults:
             warnings.simplefilter("always")
-            record |= {"reason": "", **_prepared(path, frames_path, target)}
+            record |= {"reason": "", **_prepared(path, frames_path, target, least_s)}
         record["note"] = " ".join(str(fault.message) for fault in faults if fault.category is UserWarning)
     except Exception as error:  # a file may break a decoder in any way, and the next one waits
         _raise_if_ours(error, target)
@@ -149,7 +154,7 @@ def prepare_video(path: str, frames_path: str, target: Path) -> dict[str, object
     return record
 
 
-def _prepared(path: str, frames_path: str, target: Path) -> dict[str, object]:
+def _prepared(path: str, frames_path: str, target: Path, least_s: float) -> dict[str, object]:
     """What a video holds; if it can be used, its file is written."""
     _check_size(path, frames_path)
     sound = _sound(path)
@@ -157,9 +162,9 @@ def _prepared(path: str, frames_path: str, target: Path) -> dict[str, object]:
     silent = stretches(_quiet(sound), _BLOCK_S, _SILENCE_S, duration_s)
     silent_s = _total(silent)
     found = {"duration_s": round(duration_s, 3), "silent": silent, "silent_s": silent_s}
-    if duration_s < LEAST_S:
-        return found | {"state": "short", "reason": f"lasts {duration_s:.1f} s, less than {LEAST_S:.0f} s"}
-    if duration_s - silent_s < LEAST_S:
+    if duration_s < least_s:
+        return found | {"state": "short", "reason": f"lasts {duration_s:.1f} s, less than {least_s:g} s"}
+    if duration_s - silent_s < least_s:
         return found | {
             "state": "silent",
             "reason": f"{silent_s:.0f} of {duration_s:.0f} s are below {SILENT_DB:.0f} dB",
@@ -260,15 +265,17 @@ def _state_of(path: str, frames_path: str) -> list:
     return marks
 
 
-def _record(target: Path, path: str, frames_path: str) -> dict[str, object] | None:
+def _record(target: Path, path: str, frames_path: str, least_s: float) -> dict[str, object] | None:
     """The record of a video, if it is of this source and the file that it speaks of is there."""
     try:
         record = json.loads(target.with_suffix(".json").read_text())
         known = record["version"] == VERSION and record["source"] == _state_of(path, frames_path)
         there = record["state"] != "usable" or target.stat().st_size == record["bytes"]
+        long_enough = record["duration_s"] - record["silent_s"] >= least_s
+        same = (record["state"] == "usable") == long_enough or record["state"] == "broken"
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return record if known and there else None
+    return record if known and there and same else None
 
 
 def _keep_record(target: Path, record: dict[str, object]) -> None:
@@ -324,7 +331,7 @@ def _run(jobs: dict[str, tuple], workers: int | None, progress, total: int) -> N
                 "the processes that prepare videos die at once; try --workers 0, or look for lack of memory"
             )
         for name in suspects:
-            path, frames_path, target = jobs[name]
+            path, frames_path, target, _ = jobs[name]
             if _pool({name: jobs[name]}, 1, tell):
                 _keep_record(target, _broken(path, frames_path, f"{path}: a decoder died or hung; get the file again"))
                 _marker(target).unlink(missing_ok=True)
@@ -342,7 +349,7 @@ def _pool(jobs: dict[str, tuple], workers: int, tell: Callable[[], None]) -> lis
             jobs.pop(futures[future])
             tell()
     except BrokenProcessPool:
-        return [name for name, (*_, target) in jobs.items() if _marker(target).exists()]
+        return [name for name, (_, _, target, _) in jobs.items() if _marker(target).exists()]
     except BaseException:
         executor.shutdown(wait=False, kill_workers=True)
         raise
@@ -350,7 +357,7 @@ def _pool(jobs: dict[str, tuple], workers: int, tell: Callable[[], None]) -> lis
     return []
 
 
-def _guarded(path: str, frames_path: str, target: Path) -> None:
+def _guarded(path: str, frames_path: str, target: Path, least_s: float) -> None:
     """Prepare a video in a process of its own, which dies rather than hang."""
     marker = _marker(target)
     try:
@@ -362,7 +369,7 @@ def _guarded(path: str, frames_path: str, target: Path) -> None:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process even while it is inside a decoder
         signal.alarm(_patience_s(path, frames_path))
     try:
-        prepare_video(path, frames_path, target)
+        prepare_video(path, frames_path, target, least_s)
     finally:
         if hasattr(signal, "alarm"):
             signal.alarm(0)

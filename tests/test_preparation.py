@@ -126,6 +126,24 @@ def test_a_video_that_changed_is_prepared_again_and_no_other(prepared, tmp_path)
     assert set(found.state) == {"usable"} and told == [("preparing videos", 2, 2)]
 
 
+def test_how_long_a_video_must_be_may_change(made, tmp_path):
+    sources = table(made / "short.mp4", made / "whole.mp4", made / "silent.mp4")
+    states, looked_at = [], []
+    for least_s in (6.0, 1.5, 1.5, 8.0):
+        told = []
+        found = preparation.prepare(
+            sources, tmp_path, 0, lambda *so_far, told=told: told.append(so_far), least_s=least_s
+        )
+        states.append(found.state.tolist())
+        looked_at.append(len(told))
+    assert states == [
+        ["short", "usable", "silent"],
+        *[["usable", "usable", "silent"]] * 2,
+        ["short", "short", "silent"],
+    ]
+    assert looked_at == [3, 1, 0, 2]  # only those to which it makes a difference
+
+
 def test_a_video_that_broke_leaves_the_index(prepared, tmp_path):
     path = film(tmp_path / "one.mp4")
     preparation.prepare(table(path), tmp_path / "root", 0)
@@ -245,7 +263,7 @@ def test_half_written_files_of_a_killed_run_are_swept_when_they_are_old(made, tm
     assert {path.name for path in folder.iterdir()} == {".new.mp4", "whole.mp4", "whole.json"}
 
 
-def fragile(path, frames_path, target, guarded=preparation._guarded):
+def fragile(path, frames_path, target, least_s, guarded=preparation._guarded):
     """What a process does with a video, with a decoder that dies or hangs at some."""
 
     def audio_blocks(path, rate, read=media.audio_blocks):
@@ -256,7 +274,7 @@ def fragile(path, frames_path, target, guarded=preparation._guarded):
         return read(path, rate)
 
     media.audio_blocks, preparation._patience_s = audio_blocks, lambda *_: 2
-    guarded(path, frames_path, target)
+    guarded(path, frames_path, target, least_s)
 
 
 @pytest.mark.skipif(not hasattr(signal, "alarm"), reason="no alarm on this system")
