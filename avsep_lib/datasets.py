@@ -59,12 +59,17 @@ def open_dataset(settings: Settings, progress: Callable[[str, int, int], None] |
     return clips.split_by_video(clips.read_sound_of_pixels_index(path), seed=settings.seed)
 
 
+def videos_of(folder: Path, seed: int = 0) -> pd.DataFrame:
+    """The videos of a folder in a layout of ``layouts``, each with a split, as ``preparation.prepare`` wants them."""
+    return _with_splits(layouts.read(folder), seed)
+
+
 def _folder_of_videos(folder: Path, settings: Settings, progress) -> pd.DataFrame:
     """A folder of videos, prepared: of solos the small copies, of pieces for several the videos as they are.
 
     The latter are heard at their own rate, and their true tracks lie beside them.
     """
-    found = _with_splits(layouts.read(folder), settings.seed)
+    found = videos_of(folder, settings.seed)
     digest = hashlib.sha256(str(folder.resolve()).encode("utf-8", "surrogatepass")).hexdigest()[:8]
     root = settings.data_folder / "folders" / f"{preparation.safe_name(folder.resolve().name)}-{digest}"
     table = preparation.prepare(found, root, progress=progress)

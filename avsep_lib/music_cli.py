@@ -34,7 +34,7 @@ def add(commands) -> None:
         part.add_argument(
             "--dataset",
             metavar="NAME",
-            help="music, music21, or a list of your own (JSON or CSV); status, prepare: both",
+            help="music, music21, your own list (JSON or CSV) or, to prepare, videos (both lists)",
         )
 
 
@@ -76,8 +76,10 @@ def _prepare(options: argparse.Namespace) -> None:
 
     root = _root(options)
     if _is_dataset(options.dataset):
-        path = str(Path(options.dataset).expanduser().resolve())
-        sources, only = datasets.open_dataset(from_parameters(dataset=path)), None
+        path, only = Path(options.dataset).expanduser().resolve(), None
+        ready = not path.is_dir() or any((path / name).is_file() for name in ("index.csv", "train.csv"))
+        settings = from_parameters(dataset=str(path))
+        sources = datasets.open_dataset(settings) if ready else datasets.videos_of(path)
     else:
         only = set().union(*(videos["video_id"] for videos in _lists(options.dataset).values()))
         own = options.dataset if options.dataset not in (None, "music", "music21") else None

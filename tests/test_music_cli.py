@@ -99,6 +99,16 @@ def test_an_index_of_one_s_own_videos_is_prepared_too(capsys, tmp_path, film):
     assert index.video_id.tolist() == ["../one"] and index.path[0].startswith(str(tmp_path / "root/prepared"))
 
 
+def test_a_folder_of_one_s_own_videos_is_prepared_too(capsys, tmp_path, film):
+    for name in ("flute/one", "tuba/two", "flute+tuba/both"):
+        (tmp_path / f"mine/{name}.mp4").parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(film, tmp_path / f"mine/{name}.mp4")
+    run(capsys, "prepare", "--dataset", tmp_path / "mine", "--root", tmp_path / "root", "--workers", 0)
+    index = clips.read_index(tmp_path / "root/index.csv")
+    assert sorted(index.instruments) == ["flute", "flute+tuba", "tuba"]
+    assert index[index.kind == "duet"].split.tolist() == ["test"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
