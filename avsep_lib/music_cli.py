@@ -1,4 +1,4 @@
-"""The commands ``avsep music status``, ``download`` and ``prepare``: from a list of videos to a checked data set."""
+"""The commands ``avsep music status``, ``download``, ``prepare`` and ``leaks``: from a list to a checked data set."""
 
 import argparse
 from pathlib import Path
@@ -9,7 +9,7 @@ from avsep_lib.settings import PROJECT_ROOT, StudyError, from_parameters
 def add(commands) -> None:
     """Add ``music`` to the commands of ``avsep``."""
     music = commands.add_parser("music", help="MUSIC, MUSIC-21 or your own list or videos: fetch, prepare, look")
-    parts = music.add_subparsers(required=True, metavar="status|download|prepare")
+    parts = music.add_subparsers(required=True, metavar="status|download|prepare|leaks")
 
     status = parts.add_parser("status", help="what is there, missing, lost and usable, by instrument")
     status.add_argument("--card", type=Path, metavar="FILE", help="write a data card of it, in Markdown")
@@ -28,6 +28,13 @@ def add(commands) -> None:
     prepare.add_argument("--workers", type=int, metavar="N", help="processes (one for each core)")
     prepare.add_argument("--least", type=float, default=6.0, metavar="S", help="seconds of sound that it takes (6)")
     prepare.set_defaults(command=_prepare)
+
+    leaks = parts.add_parser("leaks", help="what two lists share; ends with code 2 where one video is in both")
+    for name in ("a", "b"):
+        leaks.add_argument(name, metavar=name.upper(), help="music, music21, an index or a list of any known form")
+    leaks.add_argument("--kept", type=Path, default=PROJECT_ROOT / "data" / "fingerprints", metavar="DIR",
+                       help="folder of fingerprints (data/fingerprints)")  # fmt: skip
+    leaks.set_defaults(command=_leaks)
 
     for part in (status, download, prepare):
         part.add_argument("--root", type=Path, metavar="DIR", help="folder of the videos (data/music)")
@@ -98,6 +105,17 @@ def _prepare(options: argparse.Namespace) -> None:
         print(
             f"{root / 'index.csv'}\nnext: avsep study --dataset {root / 'index.csv'} --only 01 02 03 04 --out out/real"
         )
+
+
+def _leaks(options: argparse.Namespace) -> None:
+    from avsep_lib import leaks, runs
+
+    found = leaks.check(options.a, options.b, options.kept, runs.Progress())
+    print(leaks.report(options.a, options.b, found))
+    videos = found[found["kind"] != "uploader"]
+    if len(videos):
+        count = videos["a"].nunique()
+        raise StudyError(f"{count} videos of {options.a} stand in {options.b} too; train on what is in one list only")
 
 
 def _root(options: argparse.Namespace) -> Path:

@@ -109,6 +109,18 @@ def test_a_folder_of_one_s_own_videos_is_prepared_too(capsys, tmp_path, film):
     assert index[index.kind == "duet"].split.tolist() == ["test"]
 
 
+def test_a_planted_leak_between_two_lists_is_named_and_ends_with_code_2(capsys, tmp_path):
+    table = music_lists.read_list("music")
+    table[:10].to_csv(tmp_path / "train.csv", index=False)
+    table[9:20].to_csv(tmp_path / "test.csv", index=False)
+    table[10:20].to_csv(tmp_path / "clean.csv", index=False)
+    kept = ("--kept", tmp_path / "kept")
+    assert "no video leaks" in run(capsys, "leaks", tmp_path / "train.csv", tmp_path / "clean.csv", *kept)
+    assert cli.main(["music", "leaks", *map(str, (tmp_path / "train.csv", tmp_path / "test.csv", *kept))]) == 2
+    said = capsys.readouterr()
+    assert table.video_id[9] in said.out and said.err.startswith("avsep: 1 videos of ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
