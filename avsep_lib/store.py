@@ -11,7 +11,6 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,11 +87,18 @@ class VideoStore:
         StudyError
             For a video that is missing, broken, silent, without sound or shorter than a clip, by name.
         """
+        computing = {"sound": self._read_sound}
+        if backbone is not None:
+            kind = "features" if backbone.frozen else "pictures"
+            compute = self._compute_features if backbone.frozen else self._pack_pictures
+            computing[kind] = lambda video_id: compute(video_id, backbone)
+        held = {kind: _names_in(self.folder / kind) for kind in computing}  # one question for all videos
         for done, video_id in enumerate(self.rows):
-            if not self._there(video_id, "sound"):
-                self._keep(video_id, "sound", self._read_sound(video_id))
-            if backbone is not None:
-                self._prepare_pictures(video_id, backbone)
+            missing = [kind for kind in computing if not self._sharded(video_id, kind)]
+            source = self._source(video_id) if missing else []
+            for kind in missing:
+                if self._name(video_id, kind, source) not in held[kind]:
+                    self._keep(video_id, kind, computing[kind](video_id))
             if progress:
                 progress("preparing videos", done + 1, len(self.rows))
 
@@ -153,11 +159,6 @@ class VideoStore:
         check_sound(path, len(sound), np.mean(np.square(sound, dtype=np.float64)), settings, *remedies)
         return sound
 
-    def _prepare_pictures(self, video_id: str, backbone: Backbone) -> None:
-        kind, compute = ("features", self._compute_features) if backbone.frozen else ("pictures", self._pack_pictures)
-        if not self._there(video_id, kind):
-            self._keep(video_id, kind, compute(video_id, backbone))
-
     def _pack_pictures(self, video_id: str, backbone: Backbone) -> np.ndarray:
         """All pictures at ``fps``, as JPEGs a little larger than a net sees them."""
         settings, path = self.settings, self.rows[video_id].frames_path
@@ -201,16 +202,23 @@ class VideoStore:
         return self._sharded(video_id, kind) or self._path(video_id, kind).is_file()
 
     def _path(self, video_id: str, kind: str) -> Path:
-        """File that depends on everything that decides its content."""
-        row = self.rows[video_id]
-        decides: list[object] = [str(Path(row.path)), self.settings.sample_rate_hz]
-        with suppress(OSError, ValueError):  # what is not there is named when it is read
-            status = os.stat(row.path)
-            decides += [status.st_size, status.st_mtime_ns]
-        decides += _decides(kind, self.settings)[1:]
+        return self.folder / kind / self._name(video_id, kind, self._source(video_id))
+
+    def _source(self, video_id: str) -> list[object]:
+        """What tells whether a video has changed."""
+        path = self.rows[video_id].path
+        try:
+            status = os.stat(path)
+        except (OSError, ValueError):  # what is not there is named when it is read
+            return [path]
+        return [path, status.st_size, status.st_mtime_ns]
+
+    def _name(self, video_id: str, kind: str, source: list[object]) -> str:
+        """Name of a file that depends on everything that decides its content."""
+        row, (sample_rate_hz, *decides) = self.rows[video_id], _decides(kind, self.settings)
         if kind != "sound":
-            decides += [str(row.frames_path), self.settings.fps] if row.frames_path != row.path else []
-        return self.folder / kind / f"{_digest(decides)}.npy"
+            decides += [row.frames_path, self.settings.fps] if row.frames_path != row.path else []
+        return f"{_digest([source[0], sample_rate_hz, *source[1:], *decides])}.npy"
 
     def _keep(self, video_id: str, kind: str, values: np.ndarray) -> None:
         with files.atomic(self._path(video_id, kind)) as temporary:
@@ -252,6 +260,11 @@ def _decides(kind: str, settings: Settings) -> list[object]:
 
 def _digest(decides: list[object]) -> str:
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
+
+
+def _names_in(folder: Path) -> set[str]:
+    """Names of the files in a folder that need not be there."""
+    return set(os.listdir(folder)) if folder.is_dir() else set()
 
 
 def grid_times_s(samples: int, settings: Settings) -> np.ndarray:
