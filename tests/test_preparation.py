@@ -273,7 +273,7 @@ def fragile(path, frames_path, target, least_s, guarded=preparation._guarded):
             time.sleep(60)
         return read(path, rate)
 
-    media.audio_blocks, preparation._patience_s = audio_blocks, lambda *_: 2
+    media.audio_blocks, preparation._patience_s = audio_blocks, lambda *_: 4
     guarded(path, frames_path, target, least_s)
 
 
