@@ -64,6 +64,28 @@ def clips_per_instrument(counts: pd.DataFrame, ax: Axes | None = None) -> Figure
     return figure
 
 
+def listed_videos(solos: pd.DataFrame, duets: pd.Series) -> Figure:
+    """What two lists name: ``solos`` as ``music_lists.overlap`` gives it, and the number of ``duets`` by pair."""
+    figure = Picture(figsize=(WIDTH, 0.9 + 0.17 * len(solos)), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
+    parts = {"in both lists": solos["both"], "in MUSIC-21 only": solos["second"] - solos["both"]}
+    start = np.zeros(len(solos))
+    for (label, numbers), colour in zip(parts.items(), (SPLITS["train"], SPLITS["test"]), strict=True):
+        left.barh(range(len(solos)), numbers, 0.7, start, color=colour, edgecolor="white", label=label)
+        start += numbers.to_numpy()
+    right.barh(range(len(duets)), duets, 0.7, color=SPLITS["train"])
+    for ax, totals, what in ((left, start, "solos"), (right, duets.to_numpy(), "duets of MUSIC")):
+        for row, total in enumerate(totals):
+            ax.text(total, row, f" {total:.0f}", va="center", fontsize=7)
+        ax.set(xlabel=what, xlim=(0, max(totals) * 1.12))
+        ax.invert_yaxis()
+        ax.tick_params(axis="y", length=0)
+    left.set_yticks(range(len(solos)), [readable(name) for name in solos.index])
+    right.set_yticks(range(len(duets)), [readable(name) for name in duets.index])
+    figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    return figure
+
+
 def history(table: pd.DataFrame) -> Figure:
     """Curves of a training, from the columns of ``history.csv``: loss left, and right accuracy or SI-SDR, if any."""
     kinds = [kind for kind in _HISTORY if any(name.startswith(kind) for name in table)]

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from avsep_lib import __version__
+from avsep_lib import __version__, music_cli
 from avsep_lib.settings import PROJECT_ROOT, STUDIES, StudyError, from_parameters, parse_assignments
 
 _BANK = PROJECT_ROOT / "data" / "bank"
@@ -114,8 +114,8 @@ def _changed(options: argparse.Namespace) -> dict[str, object]:
     """Settings given on the command line, beside the preset."""
     changed: dict[str, object] = parse_assignments(options.set)
     if getattr(options, "dataset", None):
-        path = Path(options.dataset).expanduser()
-        changed["dataset"] = str(path.resolve()) if path.exists() else options.dataset
+        path, named = Path(options.dataset).expanduser(), options.dataset in ("rendered", "music", "music21")
+        changed["dataset"] = str(path.resolve()) if path.exists() and not named else options.dataset
     for name in ("real", "out"):
         if getattr(options, name, None):
             changed[name] = str(getattr(options, name).expanduser().resolve())
@@ -125,7 +125,7 @@ def _changed(options: argparse.Namespace) -> dict[str, object]:
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     """What names the settings of a study."""
     parser.add_argument("--preset", choices=STUDIES, default="laptop", help="size of the run (laptop)")
-    parser.add_argument("--dataset", help="rendered, an index.csv, or Sound-of-Pixels lists (rendered)")
+    parser.add_argument("--dataset", help="rendered, music, music21, an index.csv, or lists (rendered)")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change single settings")
     parser.add_argument("--out", type=Path, help="folder for results, figures and checkpoints (the project)")
 
@@ -180,6 +180,8 @@ def _parser() -> argparse.ArgumentParser:
     train.set_defaults(command=_train)
 
     _add_separate(commands.add_parser("separate", help="give each player of a video their own track"))
+
+    music_cli.add(commands)
 
     bank = commands.add_parser("bank", help="fetch free sounds and have every instrument played on them")
     bank.add_argument("--folder", type=Path, default=_BANK, metavar="DIR", help="folder of the bank (data/bank)")

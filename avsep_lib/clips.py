@@ -10,21 +10,23 @@ One row is one video, with the columns
 - ``duration_s``: length in seconds
 - ``frames_path``, ``n_frames``: where the pictures are. For a video these are ``path`` and 0; the lists of
   Sound of Pixels name a directory of pictures and their number.
+- ``uploader``, if it is there: whose video it is. Their videos stay in one split.
 
 Every error is a ``ClipsError``: one line that names the row as an editor counts it (the header is row 1). Used by
 everything that asks for data, and by notebook 01.
 """
 
 import difflib
-import hashlib
 import math
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from avsep_lib import dealing, folders
 from avsep_lib.files import atomic
 from avsep_lib.settings import StudyError
 
@@ -32,7 +34,10 @@ COLUMNS = ("video_id", "path", "kind", "instruments", "split", "duration_s")
 KINDS = ("solo", "duet")  # a piece for one player, and for several
 SPLITS = ("train", "validation", "test")
 SOUND_OF_PIXELS_FPS = 8
+SECONDS_FPS = 1  # lists of CCoL, iQuery and CLIPSep count a picture for each second
 _LEVELS_UP = 3  # how far above a Sound-of-Pixels list its files are looked for
+_PLAIN = re.compile(r"(?!\s*$)[^/\0]+(/[^/\0]+)*")  # a relative path; one with dots as a part is looked at again
+_DOTS = re.compile(r"(^|/)\.{1,2}(/|$)")
 
 
 class ClipsError(StudyError):
@@ -46,7 +51,8 @@ def read_index(path: str | Path, *, instruments: Sequence[str] = (), check_files
     ----------
     path : path of the index
     instruments : the names that may occur; empty allows any
-    check_files : whether every file must be there
+    check_files : whether every file must be there. Each folder is listed once for that; without it, nothing but the
+        index is read, and a file that is missing is named when it is first asked for.
 
     Returns
     -------
@@ -69,8 +75,9 @@ def read_index(path: str | Path, *, instruments: Sequence[str] = (), check_files
     if "frames_path" not in table.columns:
         table["frames_path"], table["n_frames"] = table["path"], "0"
     folder = path.absolute().parent
-    for column in ("path", "frames_path"):
-        table[column] = [_inside(folder, text, _where(path, i + 2)) for i, text in table[column].items()]
+    same = table["path"].equals(table["frames_path"])
+    table["path"] = _all_inside(folder, table["path"], path)
+    table["frames_path"] = table["path"] if same else _all_inside(folder, table["frames_path"], path)
     return _checked(table, path, 2, instruments, check_files)
 
 
@@ -101,20 +108,29 @@ def write_index(index: pd.DataFrame, path: str | Path) -> None:
         stored.to_csv(part, index=False)
 
 
-def read_sound_of_pixels_index(path: str | Path, split: str = "train") -> pd.DataFrame:
-    """Read a list of Sound of Pixels as it was released: audio path, frames directory, number of frames.
+def read_sound_of_pixels_index(
+    path: str | Path, split: str = "train", root: str | Path | None = None, fps: float = 0, check_files: bool = True
+) -> pd.DataFrame:
+    """Read a list of Sound of Pixels, or of those who came after it: audio path, frames directory, number of frames.
 
     Parameters
     ----------
     path : path of the list, a CSV file without a header. The name of the folder of a row's audio is its
-        instrument; names with a space between are a duet (``flute violin``). Relative paths are tried from
-        the folder of the list and from three folders above it.
+        instrument; names with a space between are a duet (``flute violin``). A fourth column, as CLIPSep and
+        DAVIS have it, names one instrument instead (``Violin, fiddle`` is ``violin``). Relative paths are tried
+        from the folder of the list and from three folders above it. Paths that begin with a slash, as CCoL and
+        iQuery write them, are tried in these folders too, and in their ``audio`` and ``frames``, ``data/audio``
+        and ``data/frames``.
     split : the split that all its rows belong to
+    root : the folder to try instead
+    fps : pictures per second; 0 takes 8 for lists of Sound of Pixels, and 1 for those with a slash in front or a
+        fourth column, which count seconds
+    check_files : whether every file must be there
 
     Returns
     -------
     DataFrame
-        The columns above; ``path`` is the audio file, and the length is that of the frames at 8 per second.
+        The columns above; ``path`` is the audio file, and the length is that of the frames.
 
     Raises
     ------
@@ -128,37 +144,37 @@ def read_sound_of_pixels_index(path: str | Path, split: str = "train") -> pd.Dat
     """
     path = Path(path)
     rows = _read_csv(path, header=None)
-    if rows.shape[1] != 3:
+    if rows.shape[1] not in (3, 4):
         raise ClipsError(
             f"{path}: has {rows.shape[1]} columns; a Sound-of-Pixels list has audio path, frames directory, number"
         )
-    audio, frames, numbers = (rows[column].str.strip() for column in rows.columns)
-    folder = path.absolute().parent
-    bases = [folder, *folder.parents][: _LEVELS_UP + 1]
-    base = next((base for base in bases if any((base / text).is_file() for text in audio)), None)
-    if base is None:
-        raise ClipsError(
-            f"{_where(path, 1)}: {audio.iloc[0]} is neither below {folder} nor {_LEVELS_UP} folders up; "
-            "put the list beside its data folder"
-        )
-    names = [Path(text).parent.name.split() for text in audio]
+    audio, frames, numbers, *label = (rows[column].str.strip().str.replace("\\", "/") for column in rows.columns)
+    names = [_label(text) for text in label[0]] if label else [Path(text).parent.name.split() for text in audio]
+    audio_base, frames_base = _bases(path, audio, root, check_files)
+    slashed = audio.iloc[0].startswith("/") and audio_base != Path("/")
+    fps = fps or (SECONDS_FPS if slashed or label else SOUND_OF_PIXELS_FPS)
     table = pd.DataFrame(
         {
             "video_id": [Path(text).stem for text in audio],
-            "path": [os.path.normpath(base / text) for text in audio],
+            "path": [os.path.normpath(audio_base / text.lstrip("/")) for text in audio],
             "kind": [KINDS[len(name) > 1] for name in names],
             "instruments": ["+".join(name) for name in names],
             "split": split,
-            "duration_s": [_number(text) / SOUND_OF_PIXELS_FPS for text in numbers],
-            "frames_path": [os.path.normpath(base / text) for text in frames],
+            "duration_s": [_number(text) / fps for text in numbers],
+            "frames_path": [os.path.normpath(frames_base / text.lstrip("/")) for text in frames],
             "n_frames": numbers,
         },
         index=rows.index,
     )
-    return _checked(table, path, 1, (), check_files=True)
+    return _checked(table, path, 1, (), check_files)
 
 
-def split_by_video(index: pd.DataFrame, fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0) -> pd.DataFrame:
+def split_by_video(
+    index: pd.DataFrame,
+    fractions: Sequence[float] = (0.8, 0.1, 0.1),
+    seed: int = 0,
+    groups: Sequence[Hashable] | None = None,
+) -> pd.DataFrame:
     """Deal the videos of each instrument (or pair) out to training, validation and test.
 
     Parameters
@@ -167,11 +183,13 @@ def split_by_video(index: pd.DataFrame, fractions: Sequence[float] = (0.8, 0.1, 
     fractions : parts for training, validation and test, with sum 1. Every part above 0 gets a video where there
         are enough of them.
     seed : same seed, same splits, whatever the order of the rows
+    groups : for each row, what it belongs to; what belongs together stands in one split. None takes the
+        ``uploader``, if there is one. ``splits.groups`` finds near-duplicates too.
 
     Returns
     -------
     DataFrame
-        A copy in the same order; all rows of one ``video_id`` stand in one split.
+        A copy in the same order; all rows of one ``video_id`` stand in one split, and so do those of one group.
 
     Raises
     ------
@@ -180,13 +198,21 @@ def split_by_video(index: pd.DataFrame, fractions: Sequence[float] = (0.8, 0.1, 
     """
     if len(fractions) != len(SPLITS) or min(fractions) < 0 or not math.isclose(sum(fractions), 1):
         raise ClipsError(f"fractions must be three numbers from 0 to 1 with sum 1, not {tuple(fractions)}")
-    split_of: dict[str, str] = {}
-    first_rows = index.sort_values(["video_id", "instruments"]).drop_duplicates("video_id")
-    for _, videos in first_rows.groupby("instruments"):
-        # The order hangs on each video alone, so that one more video moves few of the others.
-        ids = sorted(videos["video_id"], key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
-        split_of |= dict(zip(ids, np.repeat(SPLITS, _sizes(len(ids), fractions)), strict=True))
-    return index.assign(split=[str(split_of[name]) for name in index["video_id"]])
+    videos = one_row_each(index, groups)
+    wanted = {name: dealing.sizes(n, fractions) for name, n in videos["instruments"].value_counts().items()}
+    places = dealing.deal(videos, wanted, seed)
+    return index.assign(split=[SPLITS[places[name]] for name in index["video_id"]])
+
+
+def one_row_each(index: pd.DataFrame, groups: Sequence[Hashable] | None = None) -> pd.DataFrame:
+    """The videos of an index, one row for each, as ``dealing.deal`` takes them; groups as in :func:`split_by_video`."""
+    if groups is None:
+        uploaders = index["uploader"].fillna("").astype(str) if "uploader" in index.columns else [""] * len(index)
+        groups = [("uploader", name) if name else ("video", video)
+                  for name, video in zip(uploaders, index["video_id"], strict=True)]  # fmt: skip
+    table = pd.DataFrame({"video_id": list(index["video_id"]), "instruments": list(index["instruments"])})
+    table["group"] = pd.factorize(pd.Series(list(groups), dtype=object))[0]
+    return table.sort_values(["video_id", "instruments"], kind="stable").drop_duplicates("video_id")
 
 
 def check_splits(index: pd.DataFrame) -> None:
@@ -201,13 +227,16 @@ def check_splits(index: pd.DataFrame) -> None:
     ClipsError
         If two rows with the same ``video_id``, or with the same file, have different splits.
     """
-    files = index["path"].map(os.path.realpath)
-    for what, keys in (("video", index["video_id"]), ("file", files)):
-        splits = index.groupby(keys)["split"].unique()
-        leaks = splits[splits.map(len) > 1]
+    paths = [os.path.abspath(path) for path in index["path"]]
+    without_links = folders.real(paths)
+    files = [without_links[path] for path in paths]
+    for what, keys in (("video", list(index["video_id"])), ("file", files)):
+        pairs = pd.DataFrame({"key": keys, "split": list(index["split"])}).drop_duplicates()
+        leaks = pairs[pairs["key"].duplicated(keep=False)]
         if len(leaks):
+            splits = leaks.groupby("key")["split"].unique()
             raise ClipsError(
-                f"{what} {leaks.index[0]} stands in {' and '.join(leaks.iloc[0])} ({len(leaks)} such in all); "
+                f"{what} {splits.index[0]} stands in {' and '.join(splits.iloc[0])} ({len(splits)} such in all); "
                 "keep it in one split, or split again by video"
             )
 
@@ -291,8 +320,18 @@ def _filled(table, path):
     return table
 
 
-def _inside(folder, text, where):
+def _all_inside(folder, texts, path):
+    """Absolute paths of all files that a column of an index names; most need no closer look."""
+    base = str(folder).rstrip("/")
+    return [
+        f"{base}/{text}" if _PLAIN.fullmatch(text) and not _DOTS.search(text) else _inside(folder, text, path, i)
+        for i, text in texts.items()
+    ]
+
+
+def _inside(folder, text, path, number):
     """The absolute path of a file named in an index; a relative name must stay in the index's folder."""
+    where = _where(path, number + 2)
     if not text.strip():
         raise ClipsError(f"{where}: names no file; fill in its path or remove the row")
     full = os.path.normpath(folder / text)
@@ -307,6 +346,29 @@ def _relative(folder, text):
     return full.relative_to(folder).as_posix() if full.is_relative_to(folder) else str(full)
 
 
+def _label(text):
+    """A class as a fourth column names it: one instrument, whatever spaces it holds."""
+    return [text.split(",")[0].strip().lower().replace(" ", "_")]
+
+
+def _bases(path, audio, root, check_files):
+    """Folders below which the sound and the pictures of a Sound-of-Pixels list lie."""
+    if root is None and any(text.startswith("/") and os.path.isfile(text) for text in audio):
+        return Path("/"), Path("/")
+    folder = path.absolute().parent
+    bases = [Path(root).absolute()] if root is not None else [folder, *folder.parents][: _LEVELS_UP + 1]
+    pairs = [(base, base) for base in bases]
+    if audio.iloc[0].startswith("/"):
+        pairs += [(base / below / "audio", base / below / "frames") for base in bases for below in ("", "data")]
+    for sound, pictures in pairs:
+        if any((sound / text.lstrip("/")).is_file() for text in audio):
+            return sound, pictures
+    if not check_files:
+        return bases[0], bases[0]
+    where = f"not below {root}" if root is not None else f"neither below {folder} nor {_LEVELS_UP} folders up"
+    raise ClipsError(f"{_where(path, 1)}: {audio.iloc[0]} is {where}; put the list beside its data folder")
+
+
 def _number(text):
     """A number, or NaN, which the checks refuse."""
     try:
@@ -316,22 +378,49 @@ def _number(text):
 
 
 def _checked(table, path, first_row, instruments, check_files):
-    """The table with its numbers read, after a look at every row."""
-    table = _filled(table, path).assign(duration_s=[_number(text) for text in table["duration_s"]])
-    seen: dict[tuple, int] = {}
-    for number, row in zip(table.index + first_row, table.to_dict("records"), strict=True):
-        where = _where(path, number)
-        for column in ("video_id", "path"):
-            earlier = seen.setdefault((column, row[column]), number)
-            if earlier != number or not row[column]:
-                fault = f"is that of row {earlier} too" if row[column] else "is empty"
-                raise ClipsError(f"{where}: {column} {row[column]!r} {fault}; keep one row for each video")
-        _check_row(row, where, instruments)
-        if check_files:
-            _check_files(row, where)
+    """The table with its numbers read; of its rows, only those that look odd are looked at one by one."""
+    table = _filled(table, path)
+    table = table.assign(duration_s=[_number(text) for text in table["duration_s"]])
     if "n_frames" in table.columns:
-        table["n_frames"] = [int(_number(text)) for text in table["n_frames"]]
+        table["n_frames"] = [_number(text) for text in table["n_frames"]]
+    missing = folders.missing({*table["path"], *table["frames_path"]}) if check_files else set()
+    for i in np.flatnonzero(_odd(table, instruments, missing)):
+        _refuse(table, i, path, first_row, instruments, missing)
+    if "n_frames" in table.columns:
+        table["n_frames"] = table["n_frames"].astype(int)
     return table.reset_index(drop=True)
+
+
+def _odd(table, instruments, missing):
+    """Which rows :func:`_refuse` would refuse, for all of them at once."""
+    names = table["instruments"]
+    unknown = [each for each in names.unique() if instruments and not set(each.split("+")) <= set(instruments)]
+    odd = names.isin(unknown) | names.str.contains(r"^$|^\+|\+$|\+\+")
+    odd |= (table["kind"] == "duet") != names.str.contains("+", regex=False)
+    for column in ("video_id", "path"):
+        odd |= table[column].duplicated() | (table[column] == "")
+    for column, known in (("kind", KINDS), ("split", SPLITS)):
+        odd |= ~table[column].isin(known)
+    odd |= ~(np.isfinite(table["duration_s"]) & (table["duration_s"] > 0))
+    if "n_frames" in table.columns:
+        odd |= ~(np.isfinite(table["n_frames"]) & (table["n_frames"] >= 0))
+    if missing:
+        odd |= table["path"].isin(missing) | table["frames_path"].isin(missing)
+    return odd.to_numpy()
+
+
+def _refuse(table, i, path, first_row, instruments, missing):
+    """Refuse a row by what is wrong with it first."""
+    row, where = table.iloc[i].to_dict(), _where(path, table.index[i] + first_row)
+    for column in ("video_id", "path"):
+        earlier = int(np.argmax((table[column] == row[column]).to_numpy()))
+        if earlier != i or not row[column]:
+            fault = f"is that of row {table.index[earlier] + first_row} too" if row[column] else "is empty"
+            raise ClipsError(f"{where}: {column} {row[column]!r} {fault}; keep one row for each video")
+    _check_row(row, where, instruments)
+    for file in (row["path"], row.get("frames_path")):
+        if file in missing:
+            raise ClipsError(f"{where}: {file} does not exist; make the file again or remove the row")
 
 
 def _check_row(row, where, instruments):
@@ -353,16 +442,9 @@ def _check_row(row, where, instruments):
         raise ClipsError(
             f"{where}: its length (duration_s, or the number of frames) must be above 0; correct it or remove the row"
         )
-    frames = _number(row.get("n_frames", 0))
+    frames = row.get("n_frames", 0)
     if not (math.isfinite(frames) and frames >= 0):
         raise ClipsError(f"{where}: n_frames must be a whole number from 0; correct it or remove the row")
-
-
-def _check_files(row, where):
-    """Refuse a row whose sound or pictures are not there."""
-    for path in dict.fromkeys((row["path"], row["frames_path"])):
-        if not os.path.exists(path):
-            raise ClipsError(f"{where}: {path} does not exist; make the file again or remove the row")
 
 
 def _check_known(where, what, name, known):
@@ -371,15 +453,3 @@ def _check_known(where, what, name, known):
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}" if near else f"it must be one of {', '.join(known)}"
         raise ClipsError(f"{where}: unknown {what} {name!r}; {hint}")
-
-
-def _sizes(n, fractions):
-    """How many of n videos each split gets: nearest to the fractions, and none empty where that can be."""
-    wanted = np.asarray(fractions) * n
-    sizes = np.floor(wanted + 1e-9).astype(int)
-    sizes[np.argsort(sizes - wanted, kind="stable")[: n - sizes.sum()]] += 1
-    for i in np.flatnonzero((sizes == 0) & (np.asarray(fractions) > 0)):
-        if sizes.max() > 1:
-            sizes[sizes.argmax()] -= 1
-            sizes[i] += 1
-    return sizes

@@ -5,6 +5,7 @@ Damage is noted in a list of ``faults`` and skipped; FFmpeg's errors come out as
 """
 
 import math
+import os
 import warnings
 from bisect import bisect_right
 from contextlib import contextmanager, suppress
@@ -21,6 +22,13 @@ _SOUND_GAP_S = 0.05  # a hole in the time stamps longer than this was sound once
 TIME_TOLERANCE_S = 0.001  # Matroska rounds time stamps to 1 ms, so frame i may stand just behind i / fps
 _REORDER_FRAMES = 4  # an index may list a key frame by its decoding time, earlier than it is shown
 _BLIND_SEEK_S = 5.0  # in a file without an index, walk as far as this rather than jump
+_RATES_HZ = 1000, 1_000_000  # of sound; outside, a header is broken, and resampling would fill the memory
+_LONGEST_GAP_S = 4 * 3600  # a longer hole is a broken time stamp
+_SILENCE_S = 10  # of a hole in one block
+_LARGEST_PX = 8192 * 8192  # of a picture; FFmpeg refuses larger ones before it makes room for them
+_NARROWEST = 20  # long side of a picture by its short side
+_OPTIONS = {"protocol_whitelist": "file", "pattern_type": "none", "max_pixels": str(_LARGEST_PX)}
+_LISTS = {"hls", "concat", "sdp", "dash", "rtsp", "rtp", "imf"}  # name other files, and so lead anywhere
 
 
 class MediaError(StudyError):
@@ -31,14 +39,17 @@ class MediaError(StudyError):
 def opened(path):
     """The container of a file, with FFmpeg's errors told in our words."""
     path = Path(path)
-    if not path.is_file():
-        what = "is not a file; give a video or sound file" if path.exists() else "does not exist; check the path"
+    if not os.path.isfile(path):  # of os, which says no where pathlib raises: a name too long, a loop of links
+        there = os.path.exists(path)
+        what = "is not a file; give a video or sound file" if there else "does not exist; check the path"
         raise MediaError(f"{path}: {what}")
     if path.stat().st_size == 0:
         raise MediaError(f"{path}: is empty (0 bytes); get the file again")
     try:
         # An absolute name never looks like a protocol ("http:..."), which FFmpeg would follow.
-        with av.open(str(path.absolute()), metadata_errors="replace") as container:
+        with av.open(str(path.absolute()), options=_OPTIONS, metadata_errors="replace") as container:
+            if _LISTS & set(container.format.name.split(",")):
+                raise MediaError(f"{path}: is a list of other files ({container.format.name}); give a video itself")
             yield container
     except (av.FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -50,7 +61,16 @@ def track(container, kind):
     """The first track of a kind that can be decoded, or None; a cover picture is no picture track."""
     cover = av.stream.Disposition.attached_pic
     tracks = (s for s in container.streams if s.type == kind and s.codec_context is not None)
-    return next((s for s in tracks if kind == "audio" or not s.disposition & cover), None)
+    found = next((s for s in tracks if kind == "audio" or not s.disposition & cover), None)
+    if found is not None and kind == "video" and not found.codec_context.is_open:
+        found.codec_context.options = {"max_pixels": str(_LARGEST_PX)}
+    return found
+
+
+def check_shape(path, height, width):
+    """Refuse pictures so narrow that their long side would fill the memory when the short one is brought to size."""
+    if max(height, width) > _NARROWEST * min(height, width):
+        raise MediaError(f"{path}: has pictures of {width} x {height} px; get the file again")
 
 
 def _origin_s(container):
@@ -63,9 +83,12 @@ def duration_s(container):
     if container.duration:
         return container.duration / av.time_base
     container.seek(0)
-    packets = (packet for packet in container.demux() if packet.pts is not None)
-    ends = [float((packet.pts + (packet.duration or 0)) * packet.time_base) for packet in packets]
-    return max(0.0, max(ends, default=0.0) - _origin_s(container))
+    end_s = 0.0
+    with suppress(IndexError):  # a damaged file may gain tracks while it is read, which PyAV does not expect
+        for packet in container.demux():
+            if packet.pts is not None:
+                end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+    return max(0.0, end_s - _origin_s(container))
 
 
 def promised_s(container, stream):
@@ -87,6 +110,9 @@ def decoded(container, stream, faults):
             what = "its sound is" if stream.type == "audio" else "its pictures are"
             faults.append(f"{what} damaged ({error.strerror})")
             continue
+        except IndexError:  # a damaged file may gain tracks while it is read, which PyAV does not expect
+            faults.append("its tracks change in the middle")
+            return
         if frames is None:
             return
         yield from frames
@@ -105,11 +131,17 @@ def sound_pieces(container, stream, faults, channels=0):
     Blocks are mono, (n,), or with ``channels`` all of these, (n, channels).
     """
     shape = (channels,) if channels else ()
-    end_s, longest_s = _origin_s(container), (container.duration or 0) / av.time_base
+    end_s = _origin_s(container)
+    longest_s = min((container.duration or 0) / av.time_base, _LONGEST_GAP_S)
     for frame in decoded(container, stream, faults):
         gap_s = 0.0 if frame.time is None else frame.time - end_s
+        if not _RATES_HZ[0] <= frame.sample_rate <= _RATES_HZ[1]:
+            raise MediaError(f"{container.name}: has sound at {frame.sample_rate} Hz; get the file again")
         if _SOUND_GAP_S < gap_s <= longest_s:  # a hole longer than the file is a broken time stamp
-            yield frame.sample_rate, np.zeros((round(gap_s * frame.sample_rate), *shape), np.float32)
+            missing = round(gap_s * frame.sample_rate)
+            for done in range(0, missing, _SILENCE_S * frame.sample_rate):
+                size = min(_SILENCE_S * frame.sample_rate, missing - done)
+                yield frame.sample_rate, np.zeros((size, *shape), np.float32)
             end_s += gap_s
         block = _samples(frame)
         if not channels:

@@ -7,6 +7,7 @@ at all. Used by every module that touches a video, and by notebooks 01 and 05.
 """
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -151,7 +152,8 @@ def read_frames(
 
     Parameters
     ----------
-    path : path of a video, or of a directory of numbered jpg or png frames (as Sound of Pixels has them)
+    path : path of a video, of a directory of numbered jpg or png frames (as Sound of Pixels has them), or of one
+        jpg or png, which is shown all the time
     times_s : P times in seconds from the beginning, in any order; one behind the end gives the last frame
     short_side_px : length of the shorter side of the result; the aspect is kept
     directory_fps : frames per second of a directory, whose first one is shown at time 0
@@ -195,8 +197,11 @@ def frames_at(
     times = _checked_times(path, times_s)
     if (np.diff(times) < 0).any():
         raise MediaError(f"{path}: times_s must not fall when pictures are read one by one; sort them")
-    if Path(path).is_dir():
+    if os.path.isdir(path):
         yield from _directory_frames(Path(path), times, short_side_px, directory_fps)
+        return
+    if Path(path).suffix.lower() in _FRAME_SUFFIXES and os.path.isfile(path):
+        yield from [_still(Path(path), short_side_px)] * len(times)
         return
     last, size, scale = None, None, VideoReformatter()
     for frame in _shown(path, times):
@@ -271,7 +276,9 @@ def write_video(
 
 
 @contextmanager
-def video_writer(path: str | Path, fps: float, sample_rate_hz: int = 0, channels: int = 1) -> Iterator["Film"]:
+def video_writer(
+    path: str | Path, fps: float, sample_rate_hz: int = 0, channels: int = 1, kept: bool = False
+) -> Iterator["Film"]:
     """:func:`write_video` picture by picture and block by block: what is given to the :class:`Film` is written.
 
     The file appears when the block ends well, and not at all when it does not.
@@ -281,10 +288,15 @@ def video_writer(path: str | Path, fps: float, sample_rate_hz: int = 0, channels
     path, fps, sample_rate_hz : as in :func:`write_video`
     channels : int
         1 or 2; 0 for a silent film.
+    kept : bool
+        For what is kept to train on: the sound is FLAC (16 bits) at its own rate instead of AAC, and the pictures are
+        coded with more effort, to two thirds of the size.
     """
-    rate = (sample_rate_hz if sample_rate_hz in _AAC_RATES_HZ else 48_000) if channels else 1000
+    own_rate = kept or sample_rate_hz in _AAC_RATES_HZ
+    rate = (sample_rate_hz if own_rate else 48_000) if channels else 1000
     with container_writer(path, rate) as container:
-        film = Film(path, container, Fraction(fps).limit_denominator(1001), sample_rate_hz, rate, channels)
+        fps = Fraction(fps).limit_denominator(1001)
+        film = Film(path, container, fps, sample_rate_hz, rate, channels, kept)
         yield film
         film.end()
 
@@ -307,8 +319,9 @@ def container_writer(path: str | Path, clock_hz: int = 1000) -> Iterator[av.cont
 class Film:
     """A video that is being written; :func:`video_writer` makes one."""
 
-    def __init__(self, path, container, fps, given_rate, rate, channels):
+    def __init__(self, path, container, fps, given_rate, rate, channels, kept=False):
         self.path, self.container, self.fps, self.rate, self.channels = path, container, fps, rate, channels
+        self.kept = kept
         self.pictures, self.samples, self.first, self.sound_track = 0, 0, None, None
         self.resampler = soxr.ResampleStream(given_rate, rate, channels) if channels and given_rate != rate else None
 
@@ -326,9 +339,9 @@ class Film:
         else:
             frame = av.VideoFrame.from_ndarray(_even(picture), format="rgb24")
         if not self.pictures:
-            self.picture_track = _picture_track(self.container, frame, self.fps)
+            self.picture_track = _picture_track(self.container, frame, self.fps, self.kept)
             if self.channels:
-                self.sound_track = _sound_track(self.container, self.rate, self.channels)
+                self.sound_track = _sound_track(self.container, self.rate, self.channels, self.kept)
         frame.pts, frame.time_base = self.pictures, 1 / self.fps
         self.pictures += 1
         self.container.mux(self.picture_track.encode(frame))
@@ -430,6 +443,7 @@ def _shown(path, times_s):
             frame = walk.to(time_s)
             if frame is None:
                 raise MediaError(f"{path}: no frame of it can be decoded; get the file again")
+            decoding.check_shape(path, frame.height, frame.width)
             yield frame
     decoding.warn(path, faults)
 
@@ -465,10 +479,13 @@ def _still(file, short_side_px):
     """One picture file as RGB."""
     try:
         with Image.open(file) as image:
+            decoding.check_shape(file, image.height, image.width)
             height, width = _scaled(image.height, image.width, short_side_px)
             image.draft("RGB", (width, height))  # a jpg is decoded at a fraction of its size where that is enough
             return np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC))
-    except (OSError, SyntaxError) as error:
+    except MediaError:
+        raise
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise MediaError(f"{file}: is not a picture, or was cut off ({error}); extract it again") from error
 
 
@@ -486,18 +503,20 @@ def _check_finite(path, audio):
         raise MediaError(f"{path}: its sound holds NaN or infinity; look for the cause where it was computed")
 
 
-def _picture_track(container, first, fps):
+def _picture_track(container, first, fps, kept):
     """H.264 pictures with a key frame every second and none that looks ahead: made for jumping about."""
     # One thread: the same pictures then give the same bytes, however many cores there are.
-    options = {"preset": "ultrafast", "crf": "23", "threads": "1"}
+    options = {"preset": "veryfast" if kept else "ultrafast", "crf": "23", "bf": "0", "threads": "1"}
     track = container.add_stream("libx264", rate=fps, options=options)
     track.height, track.width = first.height, first.width
     track.pix_fmt, track.gop_size = "yuv420p", max(1, int(fps))
     return track
 
 
-def _sound_track(container, rate, channels):
-    """AAC sound, by the quick coder where it is exact: above 24 kHz it blurs the blocks that hold an attack."""
+def _sound_track(container, rate, channels, kept):
+    """FLAC, or AAC by the quick coder where it is exact: above 24 kHz it blurs the blocks that hold an attack."""
+    if kept:
+        return container.add_stream("flac", rate=rate, layout=_LAYOUTS[channels])
     options = {"aac_coder": "fast" if rate <= 24_000 else "twoloop", "aac_tns": "0"}
     track = container.add_stream("aac", rate=rate, layout=_LAYOUTS[channels], options=options)
     track.bit_rate = _AAC_BITS_PER_SAMPLE * rate * channels

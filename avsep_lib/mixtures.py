@@ -40,6 +40,7 @@ class Mixer:
         self.instruments = sorted(solos.instruments.unique())
         self.by_instrument = {name: list(part.video_id) for name, part in solos.groupby("instruments")}
         self.instrument_of = dict(zip(solos.video_id, solos.instruments, strict=True))
+        self.videos = list(self.instrument_of)
 
     def draw(self, rng: np.random.Generator, n_sources: int, instruments: str = "different") -> list[tuple[str, int]]:
         """Videos and start samples of one mixture.
@@ -59,7 +60,7 @@ class Mixer:
         if instruments == "different":
             chosen = [self._pick(rng, self.by_instrument[name]) for name in self._names(rng, n_sources)]
         else:
-            pool = list(self.instrument_of) if instruments == "any" else self._one_instrument(rng, n_sources)
+            pool = self.videos if instruments == "any" else self._one_instrument(rng, n_sources)
             if len(pool) < n_sources:
                 raise StudyError(f"a mixture of {n_sources} needs as many videos, but there are only {len(pool)}")
             chosen = [pool[i] for i in rng.choice(len(pool), n_sources, replace=False)]

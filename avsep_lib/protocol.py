@@ -4,12 +4,10 @@
 """
 
 import hashlib
-import os
-from pathlib import Path
 
 import pandas as pd
 
-from avsep_lib import clips, mixtures
+from avsep_lib import clips, leaks, mixtures
 from avsep_lib.mixtures import Mixer
 from avsep_lib.settings import Settings, StudyError
 
@@ -74,13 +72,9 @@ def check_disjoint(index: pd.DataFrame) -> None:
         Contents are compared only where sizes are equal.
     """
     clips.check_splits(index)
-    sizes = index.path.map(os.path.getsize).rename("size")
-    for _, alike in index.groupby(sizes):
-        if alike.split.nunique() > 1:
-            contents = alike.path.map(lambda path: hashlib.sha256(Path(path).read_bytes()).hexdigest())
-            for _, copies in alike.groupby(contents):
-                if copies.split.nunique() > 1:
-                    _refuse(copies)
+    for copies in leaks.same_content(index.path):
+        if index.iloc[copies].split.nunique() > 1:
+            _refuse(index.iloc[copies])
 
 
 def _can_draw(mixer: Mixer, n_sources: int, instruments: str) -> bool:

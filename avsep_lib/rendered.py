@@ -16,7 +16,7 @@ import pandas as pd
 import soundfile
 from joblib.externals.loky import get_reusable_executor
 
-from avsep_lib import clips, drawings, files, media, performers, scores
+from avsep_lib import clips, drawings, files, layouts, media, performers, scores
 from avsep_lib.settings import Settings, StudyError, to_dict
 
 _DECIDES = ("instruments", "solos_train", "solos_validation", "solos_test", "duets", "trios", "quartets",
@@ -123,21 +123,21 @@ def render_video(video_id: str, instruments: list[str], path: Path, settings: Se
 
 
 def with_truth(duets: pd.DataFrame) -> pd.DataFrame:
-    """The duets that have their true tracks beside them.
+    """The duets that have their true tracks beside them: rendered ones, and the pieces of URMP.
 
     Raises
     ------
     StudyError
-        If none has. Usual cause: a data set of real videos.
+        If none has. Usual cause: a data set of other real videos.
     """
-    known = duets[[Path(path).with_suffix(".json").is_file() for path in duets.path]]
+    known = duets[[Path(p).with_suffix(".json").is_file() or bool(layouts.true_tracks(p)) for p in duets.path]]
     if known.empty:
         raise StudyError("no duet of this data set has true tracks beside it; use `avsep separate` on its videos")
     return known.reset_index(drop=True)
 
 
 def read_truth(path: str | Path, sample_rate_hz: int) -> tuple[np.ndarray, np.ndarray]:
-    """The true tracks and boxes of a rendered duet.
+    """The true tracks and boxes of a rendered duet or of a piece of URMP.
 
     Parameters
     ----------
@@ -148,9 +148,10 @@ def read_truth(path: str | Path, sample_rate_hz: int) -> tuple[np.ndarray, np.nd
     Returns
     -------
     tracks : float32 array, shape (N, L)
-        Their sum is the sound of the video, up to its coding.
+        Their sum is the sound of the video, up to its coding. In URMP, a track that ends early is silent from there.
     boxes : float array, shape (N, 4)
-        x0, y0, x1, y1 of each player, as shares of the picture's width and height.
+        x0, y0, x1, y1 of each player, as shares of the picture's width and height. URMP does not tell them: its
+        players stand side by side in the order of the tracks, so even strips stand in.
 
     Raises
     ------
@@ -159,7 +160,10 @@ def read_truth(path: str | Path, sample_rate_hz: int) -> tuple[np.ndarray, np.nd
     """
     truth = Path(path).with_suffix(".json")
     if not truth.is_file():
-        raise StudyError(f"{path}: has no true tracks beside it; only rendered duets do")
+        recorded = layouts.true_tracks(path)
+        if not recorded:
+            raise StudyError(f"{path}: has no true tracks beside it; only rendered duets and pieces of URMP do")
+        return _recorded(recorded, sample_rate_hz)
     cut_off = f"was cut off; delete {path}, and it is rendered again with its truth"
     try:
         content = json.loads(truth.read_text())
@@ -171,6 +175,15 @@ def read_truth(path: str | Path, sample_rate_hz: int) -> tuple[np.ndarray, np.nd
         name = content["tracks"][[len(track) for track in tracks].index(shortest)]
         raise StudyError(f"{truth.parent / name}: {cut_off}")
     return np.stack(tracks), np.array(content["boxes"])
+
+
+def _recorded(paths: list[Path], sample_rate_hz: int) -> tuple[np.ndarray, np.ndarray]:
+    """Tracks that were recorded apart, all as long as the longest, and even strips of the picture."""
+    tracks = [media.read_audio(path, sample_rate_hz) for path in paths]
+    longest = max(map(len, tracks))
+    edges = np.linspace(0, 1, len(paths) + 1)
+    boxes = np.stack([edges[:-1], np.zeros(len(paths)), edges[1:], np.ones(len(paths))], axis=1)
+    return np.stack([np.pad(track, (0, longest - len(track))) for track in tracks]), boxes
 
 
 def _write_truth(path: Path, tracks: np.ndarray, boxes: list, instruments: list[str], size_px: tuple[int, int]) -> None:

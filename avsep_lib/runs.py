@@ -25,7 +25,7 @@ from avsep_lib.settings import PROJECT_ROOT, Settings, StudyError, from_paramete
 
 _PACKAGES = ("av", "lightning", "librosa", "mir_eval", "numpy", "pandas", "scikit-learn", "torch", "torchaudio",
              "torchvision")  # fmt: skip
-_OUTSIDE = {"device", "workers", "devices", "nodes", "save_every_steps", "out", "data_root", "real"}
+_OUTSIDE = {"device", "workers", "devices", "nodes", "save_every_steps", "out", "data_root", "shards", "real"}
 """Settings that say where and how a run runs, not what comes out."""
 
 

@@ -26,7 +26,14 @@ MUSIC_21 = (
 
 
 class StudyError(ValueError):
-    """What a user can mend: the message is one line that names the thing and says what to do."""
+    """What a user can mend: the message is one line that names the thing and says what to do.
+
+    Names of files may be anything: what is no letter to be printed (a new line, an escape) stands as Python writes it.
+    """
+
+    def __init__(self, message: object = ""):
+        shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(message))
+        super().__init__("".join(shown))
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,7 @@ class Settings:
     """
 
     preset: str = "laptop"  # size of the run: smoke, laptop, server or published
-    dataset: str = "rendered"  # rendered, or the path of an index.csv or of a Sound-of-Pixels list
+    dataset: str = "rendered"  # rendered, music, music21, or the path of an index.csv or of a Sound-of-Pixels list
     seed: int = 0  # one number for python, numpy, torch and the workers
     device: str = "auto"  # auto, cpu or cuda
     precision: str = "auto"  # auto, float32 or bfloat16; auto takes bfloat16 where the processor has it
@@ -48,6 +55,7 @@ class Settings:
     nodes: int = 1  # hosts that train together
     out: str = ""  # folder for results, figures and checkpoints; empty is the project
     data_root: str = ""  # folder for rendered videos and cached features; empty is data/ in the project
+    shards: str = ""  # folder or URL of shards (docs/scale.md) with what is kept of the videos; empty is none
     real: str = ""  # folder of real clips that notebook 04 scores as well, as in docs/real_clips.md; empty is none
 
     # Sound and pictures

@@ -1,20 +1,24 @@
 """What is kept of each video: its sound as samples, and its pictures as features of a frozen backbone or as JPEGs.
 
 All are computed once, written as ``.npy`` files and memory-mapped, so that a window of a video is read, not the
-video. Used through ``mixtures`` by notebooks 02 to 05.
+video. What the settings' ``shards`` hold is taken from there, and no file is looked for. Used through ``mixtures`` by
+notebooks 02 to 05.
 """
 
 import hashlib
 import json
+import os
+import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 
-from avsep_lib import files, jpegs, media
+from avsep_lib import files, jpegs, media, shards
 from avsep_lib.backbones import Backbone
 from avsep_lib.settings import Settings, StudyError
 
@@ -22,6 +26,17 @@ SILENT_DB = -60.0
 """A video or clip whose level (root mean square) is lower counts as silent."""
 ROOM = 1.1
 """Short side of kept pictures as a multiple of what a net sees: room for the random squares of training."""
+_OPEN_FILES = 256
+"""Files that are memory-mapped at a time; each takes one of the files that a process may have open."""
+
+
+class Row(NamedTuple):
+    """What a store knows of a video: little, since there may be a hundred thousand."""
+
+    path: str
+    frames_path: str
+    split: str
+    instruments: str
 
 
 class VideoStore:
@@ -36,13 +51,24 @@ class VideoStore:
 
     def __init__(self, index: pd.DataFrame, settings: Settings):
         self.settings = settings
-        self.rows = {row["video_id"]: SimpleNamespace(**row) for row in index.to_dict("records")}
+        rows = map(Row, *(index[column] for column in Row._fields))
+        self.rows = dict(zip(index["video_id"], rows, strict=True))
         self.folder = settings.data_folder / "store"
-        self._open: dict[tuple[str, str], np.ndarray] = {}
+        self.shards = shards.Shards(settings.shards) if settings.shards else None
+        self._made_by = {kind: _digest([*_decides(kind, settings), settings.fps]) for kind in shards.KINDS}
+        self._begin()
 
     def __getstate__(self) -> dict:
         """For a loading process that is spawned: it opens the files itself."""
-        return {**self.__dict__, "_open": {}}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_open", "_lock")}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._open: OrderedDict[tuple[str, str], np.ndarray] = OrderedDict()
+        self._lock = threading.Lock()  # JPEGs are decoded by several threads
 
     def prepare(
         self, backbone: Backbone | None = None, progress: Callable[[str, int, int], None] | None = None
@@ -61,11 +87,18 @@ class VideoStore:
         StudyError
             For a video that is missing, broken, silent, without sound or shorter than a clip, by name.
         """
+        computing = {"sound": self._read_sound}
+        if backbone is not None:
+            kind = "features" if backbone.frozen else "pictures"
+            compute = self._compute_features if backbone.frozen else self._pack_pictures
+            computing[kind] = lambda video_id: compute(video_id, backbone)
+        held = {kind: _names_in(self.folder / kind) for kind in computing}  # one question for all videos
         for done, video_id in enumerate(self.rows):
-            if not self._path(video_id, "sound").is_file():
-                self._keep(video_id, "sound", self._read_sound(video_id))
-            if backbone is not None:
-                self._prepare_pictures(video_id, backbone)
+            missing = [kind for kind in computing if not self._sharded(video_id, kind)]
+            source = self._source(video_id) if missing else []
+            for kind in missing:
+                if self._name(video_id, kind, source) not in held[kind]:
+                    self._keep(video_id, kind, computing[kind](video_id))
             if progress:
                 progress("preparing videos", done + 1, len(self.rows))
 
@@ -75,10 +108,15 @@ class VideoStore:
 
     def window(self, video_id: str, start: int) -> np.ndarray:
         """Samples of one clip, float32 (clip_samples,), from sample ``start``."""
-        return np.array(self.sound(video_id)[start : start + self.settings.clip_samples])
+        end = start + self.settings.clip_samples
+        if self._sharded(video_id, "sound"):
+            return np.array(self.shards.read(video_id, "sound", self._made_by["sound"], start, end))
+        return np.array(self.sound(video_id)[start:end])
 
     def last_start(self, video_id: str) -> int:
         """Largest sample at which a clip of this video can start."""
+        if self._sharded(video_id, "sound"):
+            return self.shards.length(video_id, "sound", self._made_by["sound"]) - self.settings.clip_samples
         return len(self.sound(video_id)) - self.settings.clip_samples
 
     def picture_times_s(self, start: int) -> np.ndarray:
@@ -100,7 +138,7 @@ class VideoStore:
         The video itself gives only the square in the middle.
         """
         times = self.picture_times_s(start)
-        if (video_id, "pictures") in self._open or self._path(video_id, "pictures").is_file():
+        if (video_id, "pictures") in self._open or self._there(video_id, "pictures"):
             packed = self._load(video_id, "pictures")
             numbers = np.rint(times * self.settings.fps).astype(int).clip(0, jpegs.count(packed) - 1)
             return jpegs.unpack(packed, numbers, self.settings.frame_size_px, crop)
@@ -121,11 +159,6 @@ class VideoStore:
         check_sound(path, len(sound), np.mean(np.square(sound, dtype=np.float64)), settings, *remedies)
         return sound
 
-    def _prepare_pictures(self, video_id: str, backbone: Backbone) -> None:
-        kind, compute = ("features", self._compute_features) if backbone.frozen else ("pictures", self._pack_pictures)
-        if not self._path(video_id, kind).is_file():
-            self._keep(video_id, kind, compute(video_id, backbone))
-
     def _pack_pictures(self, video_id: str, backbone: Backbone) -> np.ndarray:
         """All pictures at ``fps``, as JPEGs a little larger than a net sees them."""
         settings, path = self.settings, self.rows[video_id].frames_path
@@ -144,38 +177,94 @@ class VideoStore:
         frames = media.read_frames(row.frames_path, times_s, size, directory_fps=self.settings.fps)
         return centre_square(frames, size)
 
+    def kept(self) -> list[dict[str, object]]:
+        """What is kept of each video as files, in the order of the index, for ``shards.pack``.
+
+        Raises
+        ------
+        StudyError
+            If the sound of a video is not prepared.
+        """
+        videos = []
+        for video_id, row in self.rows.items():
+            files_of = {kind: self._path(video_id, kind) for kind in shards.KINDS}
+            if not files_of["sound"].is_file():
+                raise self._not_prepared(video_id, "sound")
+            kept = {kind: (self._made_by[kind], str(path)) for kind, path in files_of.items() if path.is_file()}
+            about = {"split": row.split, "instruments": row.instruments}
+            videos.append({"video_id": video_id, "about": about, "kept": kept})
+        return videos
+
+    def _sharded(self, video_id: str, kind: str) -> bool:
+        return self.shards is not None and self.shards.holds(video_id, kind, self._made_by[kind])
+
+    def _there(self, video_id: str, kind: str) -> bool:
+        return self._sharded(video_id, kind) or self._path(video_id, kind).is_file()
+
     def _path(self, video_id: str, kind: str) -> Path:
-        """File that depends on everything that decides its content."""
-        settings, row = self.settings, self.rows[video_id]
-        source = Path(row.path)
-        decides: list[object] = [str(source), settings.sample_rate_hz]
-        if source.exists():
-            decides += [source.stat().st_size, source.stat().st_mtime_ns]
-        if kind == "features":
-            decides += [settings.backbone, settings.pretrained, settings.frame_size_px, settings.feature_fps]
-        if kind == "pictures":
-            decides += [settings.frame_size_px, settings.fps, ROOM]
+        return self.folder / kind / self._name(video_id, kind, self._source(video_id))
+
+    def _source(self, video_id: str) -> list[object]:
+        """What tells whether a video has changed."""
+        path = self.rows[video_id].path
+        try:
+            status = os.stat(path)
+        except (OSError, ValueError):  # what is not there is named when it is read
+            return [path]
+        return [path, status.st_size, status.st_mtime_ns]
+
+    def _name(self, video_id: str, kind: str, source: list[object]) -> str:
+        """Name of a file that depends on everything that decides its content."""
+        row, (sample_rate_hz, *decides) = self.rows[video_id], _decides(kind, self.settings)
         if kind != "sound":
-            decides += [str(row.frames_path), settings.fps] if row.frames_path != row.path else []
-        digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
-        return self.folder / kind / f"{digest}.npy"
+            decides += [row.frames_path, self.settings.fps] if row.frames_path != row.path else []
+        return f"{_digest([source[0], sample_rate_hz, *source[1:], *decides])}.npy"
 
     def _keep(self, video_id: str, kind: str, values: np.ndarray) -> None:
         with files.atomic(self._path(video_id, kind)) as temporary:
             np.save(temporary, values)
 
     def _load(self, video_id: str, kind: str) -> np.ndarray:
-        if (video_id, kind) not in self._open:
-            path = self._path(video_id, kind)
-            if not path.is_file():
-                raise StudyError(
-                    f"{self.rows[video_id].path}: its {kind} are not prepared; call VideoStore.prepare first"
-                )
-            try:
-                self._open[video_id, kind] = np.load(path, mmap_mode="r").view(np.ndarray)  # slices of it are cheaper
-            except (ValueError, EOFError):
-                raise StudyError(f"{path}: was cut off; delete it, and it is computed again") from None
-        return self._open[video_id, kind]
+        if self._sharded(video_id, kind):
+            return self.shards.read(video_id, kind, self._made_by[kind])
+        with self._lock:
+            if (video_id, kind) not in self._open:
+                self._open[video_id, kind] = self._mapped(video_id, kind)
+                if len(self._open) > _OPEN_FILES:
+                    self._open.popitem(last=False)  # it closes when the last slice of it goes
+            self._open.move_to_end((video_id, kind))
+            return self._open[video_id, kind]
+
+    def _mapped(self, video_id: str, kind: str) -> np.ndarray:
+        path = self._path(video_id, kind)
+        if not path.is_file():
+            raise self._not_prepared(video_id, kind)
+        try:
+            return np.load(path, mmap_mode="r").view(np.ndarray)  # slices of it are cheaper
+        except (ValueError, EOFError):
+            raise StudyError(f"{path}: was cut off; delete it, and it is computed again") from None
+
+    def _not_prepared(self, video_id: str, kind: str) -> StudyError:
+        return StudyError(f"{self.rows[video_id].path}: its {kind} are not prepared; call VideoStore.prepare first")
+
+
+def _decides(kind: str, settings: Settings) -> list[object]:
+    """The settings that decide what is kept of a video; those of a directory of frames hang on ``fps``, too."""
+    decides: list[object] = [settings.sample_rate_hz]
+    if kind == "features":
+        decides += [settings.backbone, settings.pretrained, settings.frame_size_px, settings.feature_fps]
+    if kind == "pictures":
+        decides += [settings.frame_size_px, settings.fps, ROOM]
+    return decides
+
+
+def _digest(decides: list[object]) -> str:
+    return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
+
+
+def _names_in(folder: Path) -> set[str]:
+    """Names of the files in a folder that need not be there."""
+    return set(os.listdir(folder)) if folder.is_dir() else set()
 
 
 def grid_times_s(samples: int, settings: Settings) -> np.ndarray:

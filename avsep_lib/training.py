@@ -31,7 +31,7 @@ from avsep_lib.settings import Settings, StudyError, to_dict
 from avsep_lib.store import VideoStore
 
 _RESUME_ANYWAY = {
-    "out", "data_root", "workers", "device", "devices", "nodes", "save_every_steps", "soft_masks", "metric",
+    "out", "data_root", "shards", "workers", "device", "devices", "nodes", "save_every_steps", "soft_masks", "metric",
     "validation_mixtures", "test_mixtures", "other_mixtures", "nmf_components", "background_threshold", "rivals",
     "real",
 }  # fmt: skip

@@ -44,6 +44,16 @@ def test_boxes_are_grouped_and_counted(by, groups):
     assert all(label.endswith("(12)" if by == "pair" else "(6)") for label in texts(ax))
 
 
+def test_lists_are_drawn_with_what_they_share():
+    solos = pd.DataFrame({"second": [50, 89], "both": [0, 56]}, index=["banjo", "acoustic_guitar"])
+    figure = drawn(charts.listed_videos(solos, pd.Series({"flute+violin": 11})))
+    left, right = figure.axes
+    assert [bar.get_width() for bar in left.patches] == [0, 56, 50, 33]
+    assert [text.get_text().strip() for text in left.texts] == ["50", "89"]
+    assert texts(left) == ["banjo", "acoustic guitar"] and texts(right) == ["flute + violin"]
+    assert [bar.get_width() for bar in right.patches] == [11]
+
+
 def test_confusion_shows_counts_and_shares():
     ax = drawn(charts.confusion([[3, 1], [0, 0]], ["flute", "tuba"])).axes[0]
     assert [text.get_text() for text in ax.texts] == ["3", "1"]

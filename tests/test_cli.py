@@ -62,6 +62,8 @@ def test_version_is_that_of_the_package(capsys):
         ["bank", "--help"],
         ["train-ear", "--help"],
         ["study", "--help"],
+        ["music", "--help"],
+        ["music", "download", "--help"],
         ["separate", "--help"],
         ["play"],
     ],

@@ -224,6 +224,50 @@ def test_sound_of_pixels_faults(tmp_path):
         read_sound_of_pixels_index(path, "val")
 
 
+def as_ccol(root, folder="data", sep="/", label=False):
+    """A list as CCoL and iQuery write it, with a slash in front, or as CLIPSep does, with a label behind."""
+    lines = []
+    for name, video in (("cello", "c1"), ("acoustic_guitar", "g1")):
+        audio, frames = (
+            root / folder / "audio" / name / f"{video}.wav",
+            root / folder / "frames" / name / f"{video}.mp4",
+        )
+        frames.mkdir(parents=True)
+        audio.parent.mkdir(parents=True, exist_ok=True)
+        audio.write_bytes(b"sound")
+        row = f"/{name}/{video}.wav,/{name}/{video}.mp4,41" + (f",{name}" if label else "")
+        lines.append(row.replace("/", sep))
+    (root / "train.csv").write_text("\n".join(lines) + "\n")
+    return root / "train.csv"
+
+
+@pytest.mark.parametrize("way", [{}, {"folder": ""}, {"label": True}, {"sep": "\\"}])
+def test_lists_of_those_who_came_after_are_read(tmp_path, way):
+    index = read_sound_of_pixels_index(as_ccol(tmp_path, **way), "test")
+    assert list(index.video_id) == ["c1", "g1"] and list(index.instruments) == ["cello", "acoustic_guitar"]
+    assert list(index.duration_s) == [41, 41]  # they count seconds
+    assert index.path[0] == str(tmp_path / way.get("folder", "data") / "audio/cello/c1.wav")
+    assert index.frames_path[0] == str(tmp_path / way.get("folder", "data") / "frames/cello/c1.mp4")
+
+
+def test_a_label_behind_is_one_instrument(tmp_path):
+    path = as_ccol(tmp_path)
+    first, second = path.read_text().split()
+    path.write_text(f'{first},"Violin, fiddle"\n{second},Acoustic guitar\n')
+    index = read_sound_of_pixels_index(path)
+    assert list(index.instruments) == ["violin", "acoustic_guitar"] and set(index.kind) == {"solo"}
+
+
+def test_the_root_and_rate_of_a_list_can_be_given(tmp_path):
+    path = released(tmp_path / "there")
+    moved = path.rename(tmp_path / "train.csv")
+    index = read_sound_of_pixels_index(moved, root=tmp_path / "there", fps=16)
+    assert list(index.duration_s) == [98.75, 50, 6] and index.path[0].startswith(str(tmp_path / "there/data"))
+    with pytest.raises(ClipsError, match="not below"):
+        read_sound_of_pixels_index(moved, root=tmp_path / "elsewhere")
+    assert list(read_sound_of_pixels_index(moved, check_files=False).video_id) == [video for _, video, _ in LIST]
+
+
 # Splits
 
 
@@ -257,6 +301,27 @@ def test_rows_of_one_video_stay_together():
         [made_up(20, ("cello",)), made_up(20, ("flute",)).assign(video_id=[f"cello{i}" for i in range(20)])]
     )
     assert split_by_video(index).groupby("video_id").split.nunique().max() == 1
+
+
+def test_videos_of_one_uploader_stay_together():
+    index = made_up(30)
+    index["uploader"] = [f"u{n % 12}" if n % 2 else "" for n in range(len(index))]
+    index.loc[0, "uploader"] = float("nan")
+    split = split_by_video(index)
+    known = split[split.uploader.fillna("") != ""]
+    assert known.groupby("uploader").split.nunique().max() == 1 and known.split.nunique() > 1
+    table = pd.crosstab(split.instruments, split.split)[list(SPLITS)]
+    assert (table.sum() == [72, 9, 9]).all()  # uploaders of several instruments, and the numbers still hold
+    unknown = split_by_video(index.assign(uploader=""))
+    pd.testing.assert_series_equal(unknown.split, split_by_video(made_up(30)).split)
+
+
+def test_groups_that_are_given_stay_together():
+    index = made_up(20, ("cello",))
+    groups = ["copies" if n in (3, 7, 11) else n for n in range(20)]
+    for seed in range(5):
+        assert split_by_video(index, (0.4, 0.3, 0.3), seed, groups).split[[3, 7, 11]].nunique() == 1
+    assert any(split_by_video(index, (0.4, 0.3, 0.3), seed).split[[3, 7, 11]].nunique() > 1 for seed in range(5))
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,14 @@
 """A file is walked through once, forward, and what is damaged in it is noted."""
 
+import resource
+from types import SimpleNamespace
+
+import broken_files
 import numpy as np
 import pytest
+import soundfile
 
-from avsep_lib import decoding
+from avsep_lib import decoding, media
 from avsep_lib.decoding import MediaError
 from avsep_lib.media import write_video
 
@@ -50,3 +55,50 @@ def test_ffmpegs_words_become_ours(tmp_path):
     (tmp_path / "x.mp4").write_bytes(b"no video" * 50)
     with pytest.raises(MediaError, match=r"x\.mp4: is not a media file"), decoding.opened(tmp_path / "x.mp4"):
         pass
+
+
+def test_pictures_too_large_for_memory_are_refused_before_there_is_room_made_for_them(tmp_path):
+    (tmp_path / "bomb.avi").write_bytes(broken_files.avi(64, 48, codec=b"MPNG", content=broken_files.bomb(16_000)))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(MediaError, match=r"bomb\.avi: no frame of it can be decoded"):
+        media.read_frames(tmp_path / "bomb.avi", [0.0], 64)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # of 256,000 KiB
+
+
+@pytest.mark.parametrize(("width", "height"), [(4_000, 2), (2, 4_000)])
+def test_pictures_that_are_a_line_are_refused(tmp_path, width, height):
+    picture = bytes((width * 3 + 3) // 4 * 4 * height)
+    (tmp_path / "line.avi").write_bytes(broken_files.avi(width, height, content=picture))
+    with pytest.raises(MediaError, match=rf"line\.avi: has pictures of {width} x {height} px"):
+        media.read_frames(tmp_path / "line.avi", [0.0], 64)
+
+
+@pytest.mark.parametrize("rate", [1, 50, 2_000_000])
+def test_sound_at_an_impossible_rate_is_refused(tmp_path, rate):
+    (tmp_path / "odd.wav").write_bytes(broken_files.wav(rate, 1))
+    with pytest.raises(MediaError, match=rf"odd\.wav: has sound at {rate} Hz"):
+        media.read_audio(tmp_path / "odd.wav", 11_025)
+
+
+@pytest.mark.parametrize("name", ["hls", "concat", "sdp"])
+def test_a_list_of_other_files_is_not_followed(tmp_path, name):
+    soundfile.write(tmp_path / "tone.wav", np.sin(np.arange(8_000) / 9) / 2, 8_000)
+    text = {
+        "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\ntone.wav\n#EXT-X-ENDLIST\n",
+        "concat": "ffconcat version 1.0\nfile tone.wav\n",
+        "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 0\n",
+    }[name]
+    (tmp_path / "list.mp4").write_text(text)
+    with pytest.raises(MediaError, match=r"list\.mp4: is (a list of other files|not a media file)"):
+        media.read_audio(tmp_path / "list.mp4", 8_000)
+
+
+def test_a_long_hole_is_silence_in_small_blocks(monkeypatch):
+    def frame(time):
+        return SimpleNamespace(time=time, sample_rate=8_000, samples=8_000)
+
+    monkeypatch.setattr(decoding, "decoded", lambda *_: [frame(0.0), frame(61.0), frame(1e9)])
+    monkeypatch.setattr(decoding, "_samples", lambda frame: np.ones((frame.samples, 1), np.float32))
+    container = SimpleNamespace(start_time=0, duration=2**62, name="x.mp4")
+    sizes = [len(block) for _, block in decoding.sound_pieces(container, None, [])]
+    assert sizes == [8_000] + [80_000] * 6 + [8_000, 8_000]

@@ -163,3 +163,9 @@ def _read_of(tree, owner):
         if isinstance(node, ast.Attribute)
         and owner in (getattr(node.value, "id", None), getattr(node.value, "attr", None))
     }
+
+
+def test_a_message_is_one_printable_line_whatever_a_file_is_called():
+    error = StudyError("/a/b\n\x1b[2J\u202e\udc80é 名.mp4: is empty")
+    assert str(error) == "/a/b\\n\\x1b[2J\\u202e\\udc80é 名.mp4: is empty"
+    assert str(StudyError(str(error))) == str(error)

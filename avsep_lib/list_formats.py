@@ -1,0 +1,165 @@
+"""Lists of videos and of mixtures as the successors of Sound of Pixels publish them, read into our index.
+
+- Sound of Pixels: rows of sound, frames, number of frames, without a header. With a slash in front: CCoL, iQuery. With
+  the instrument behind: CLIPSep, DAVIS. Read by ``clips.read_sound_of_pixels_index``.
+- CCoL, iQuery, DAVIS: rows of two or more sounds that are mixed for a test (``/flute/a.wav, /cello/b.wav``).
+- Text: a name or a path in each line.
+- MUSIC: a JSON file, read by ``music_lists``.
+
+Used by ``datasets``, ``splits`` and ``leaks``.
+"""
+
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from avsep_lib import clips, music_lists
+from avsep_lib.settings import StudyError
+
+FILES = {
+    "train": ("train.csv", "trainmusic.csv", "trainmusic21.csv", "TrainS335_D65.csv"),
+    "validation": ("val.csv", "ValValS100.csv"),
+    "test": ("test.csv", "testmusic.csv", "testmusic21.csv", "ValTestS130.csv", "TestD84.csv"),
+}
+"""What lists are called, by their split: Sound of Pixels and CCoL; iQuery; COF, whose names tell how many solos (S) and
+duets (D) each holds of the published split."""
+_SOUNDS = (".wav", ".mp3", ".flac", ".m4a", ".ogg", ".aac", ".opus")
+
+
+def in_folder(folder: str | Path) -> dict[str, list[Path]]:
+    """The lists that lie in a folder, by split; only splits that have one."""
+    there = {split: [Path(folder) / name for name in names if (Path(folder) / name).is_file()]
+             for split, names in FILES.items()}  # fmt: skip
+    return {split: paths for split, paths in there.items() if paths}
+
+
+def read_folder(folder: str | Path, seed: int = 0) -> pd.DataFrame:
+    """The index of a folder of lists; each list is a split.
+
+    Parameters
+    ----------
+    folder : holds a list for training and others, called as ``FILES`` says
+    seed : without a test list, half of the validation videos become the test, drawn with it
+
+    Returns
+    -------
+    DataFrame
+        As ``clips.read_index`` gives it.
+
+    Raises
+    ------
+    StudyError
+        If there is no list, one of them cannot be read, or a video stands in two splits.
+    """
+    parts = {split: pd.concat([clips.read_sound_of_pixels_index(path, split) for path in paths])
+             for split, paths in in_folder(folder).items()}  # fmt: skip
+    if not parts:
+        raise StudyError(f"{folder}: holds no list of videos; one for training is called {' or '.join(FILES['train'])}")
+    if "test" not in parts and "validation" in parts:
+        parts["validation"] = clips.split_by_video(parts["validation"], (0.0, 0.5, 0.5), seed)
+    index = pd.concat(parts.values(), ignore_index=True)
+    clips.check_splits(index)
+    return index
+
+
+def read_pairs(path: str | Path) -> pd.DataFrame:
+    """A list of mixtures: which videos sound together.
+
+    Parameters
+    ----------
+    path : CSV file without a header, a mixture in each row, a sound in each column
+
+    Returns
+    -------
+    DataFrame
+        A row for each source: ``mixture``, ``source`` (both from 0), ``video_id``, ``instruments`` (the name of the
+        sound's folder), ``path`` (as the list writes it). CCoL names four sounds in a row; in its test with silent
+        objects, the second and the fourth of them are only seen.
+
+    Raises
+    ------
+    StudyError
+        If it is no such list.
+    """
+    rows = _rows(path)
+    if not _are_pairs(rows):
+        raise StudyError(f"{path}: is no list of mixtures; each row must name two or more sounds (/flute/a.wav, ...)")
+    table = [(mixture, source, text) for mixture, row in enumerate(rows) for source, text in enumerate(row)]
+    listed = pd.DataFrame(table, columns=["mixture", "source", "path"])
+    names = [_named(text) for text in listed["path"]]
+    listed.insert(2, "video_id", [video for video, _ in names])
+    listed.insert(3, "instruments", [instruments for _, instruments in names])
+    return listed
+
+
+def read_any(path: str | Path) -> pd.DataFrame:
+    """What a list of any form names, each video once, whether its files are there or not.
+
+    Parameters
+    ----------
+    path : ``music`` or ``music21``, an index, a list of a form above, a folder with an ``index.csv`` or with lists
+
+    Returns
+    -------
+    DataFrame
+        ``video_id``, and what else the list tells: ``kind``, ``instruments``, ``path``, ``frames_path``, ``uploader``,
+        ``split``.
+
+    Raises
+    ------
+    StudyError
+        If there is no such list, or it is of no known form.
+    """
+    if path in music_lists.NAMES:
+        return music_lists.read_list(path)
+    path = Path(path).expanduser()
+    if path.is_dir():
+        if (path / "index.csv").is_file():
+            return read_any(path / "index.csv")
+        lists = [read_any(part) for parts in in_folder(path).values() for part in parts]
+        if not lists:
+            raise StudyError(f"{path}: holds neither an index.csv nor lists; name the list itself")
+        return pd.concat(lists).drop_duplicates("video_id").reset_index(drop=True)
+    if path.suffix == ".json":
+        return music_lists.read_list(path)
+    rows = _rows(path)
+    if "video_id" in rows[0]:
+        indexed = set(clips.COLUMNS) <= set(rows[0])
+        return clips.read_index(path, check_files=False) if indexed else _table(path)
+    if _are_pairs(rows):
+        return read_pairs(path).drop_duplicates("video_id")[["video_id", "instruments"]].reset_index(drop=True)
+    if len(rows[0]) == 1:
+        names = [_named(row[0]) for row in rows]
+        return pd.DataFrame(names, columns=["video_id", "instruments"]).drop_duplicates("video_id", ignore_index=True)
+    return clips.read_sound_of_pixels_index(path, check_files=False)
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """A table that has a header, but is no whole index."""
+    return pd.read_csv(path, dtype=str, keep_default_na=False).drop_duplicates("video_id", ignore_index=True)
+
+
+def _rows(path: str | Path) -> list[list[str]]:
+    """The fields of a list, without spaces around them; separators of Windows are turned."""
+    path = Path(path)
+    if not path.is_file():
+        raise StudyError(f"list {str(path)!r} is neither {' nor '.join(music_lists.NAMES)} nor a file that is there")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise StudyError(f"{path}: is no list of videos, since it is not text; check the path") from None
+    rows = [[field.strip().replace("\\", "/") for field in line.split(",")] for line in lines if line.strip()]
+    if not rows:
+        raise StudyError(f"{path}: is empty; get the list again")
+    return rows
+
+
+def _are_pairs(rows: list[list[str]]) -> bool:
+    return all(len(row) > 1 and all(text.lower().endswith(_SOUNDS) for text in row) for row in rows)
+
+
+def _named(text: str) -> tuple[str, str]:
+    """The name of a video and its instruments, by a path or by the name alone."""
+    path = PurePosixPath(text)
+    is_path = path.suffix.lower() in (*_SOUNDS, ".mp4", ".webm", ".mkv", ".avi", ".mov")
+    return path.stem if is_path else path.name, "+".join(path.parent.name.split())

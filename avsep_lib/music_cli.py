@@ -1,0 +1,184 @@
+"""The commands ``avsep music status``, ``download``, ``prepare`` and ``leaks``: from a list to a checked data set."""
+
+import argparse
+from pathlib import Path
+
+from avsep_lib.settings import PROJECT_ROOT, StudyError, from_parameters
+
+
+def add(commands) -> None:
+    """Add ``music`` to the commands of ``avsep``."""
+    music = commands.add_parser("music", help="MUSIC, MUSIC-21 or your own list or videos: fetch, prepare, look")
+    parts = music.add_subparsers(required=True, metavar="status|download|prepare|leaks")
+
+    status = parts.add_parser("status", help="what is there, missing, lost and usable, by instrument")
+    status.add_argument("--card", type=Path, metavar="FILE", help="write a data card of it, in Markdown")
+    status.set_defaults(command=_status)
+
+    download = parts.add_parser("download", help="fetch videos with yt-dlp; goes on where it was stopped")
+    download.add_argument("--most", type=int, metavar="N", help="fetch at most N videos this time (all)")
+    download.add_argument("--again", action="store_true", help="ask again for those that were gone, private or blocked")
+    download.add_argument("--at-a-time", type=int, default=2, metavar="N", help="downloads side by side (2)")
+    download.add_argument("--rate", type=float, default=2.0, metavar="MB", help="megabytes a second, all together (2)")
+    download.add_argument("--pause", type=float, default=4.0, metavar="S", help="seconds after each video (4)")
+    download.add_argument("--cookies", default="", metavar="FILE", help="cookies of a browser; read, never changed")
+    download.set_defaults(command=_download)
+
+    prepare = parts.add_parser("prepare", help="make small files of them for training, mark what is silent, index them")
+    prepare.add_argument("--workers", type=int, metavar="N", help="processes (one for each core)")
+    prepare.add_argument("--least", type=float, default=6.0, metavar="S", help="seconds of sound that it takes (6)")
+    prepare.set_defaults(command=_prepare)
+
+    leaks = parts.add_parser("leaks", help="what two lists share; ends with code 2 where one video is in both")
+    for name in ("a", "b"):
+        leaks.add_argument(name, metavar=name.upper(), help="music, music21, an index or a list of any known form")
+    leaks.add_argument("--kept", type=Path, default=PROJECT_ROOT / "data" / "fingerprints", metavar="DIR",
+                       help="folder of fingerprints (data/fingerprints)")  # fmt: skip
+    leaks.set_defaults(command=_leaks)
+
+    for part in (status, download, prepare):
+        part.add_argument("--root", type=Path, metavar="DIR", help="folder of the videos (data/music)")
+        part.add_argument(
+            "--dataset",
+            metavar="NAME",
+            help="music, music21, your own list (JSON or CSV) or, to prepare, videos (both lists)",
+        )
+
+
+def _status(options: argparse.Namespace) -> None:
+    from avsep_lib import files, music
+
+    root = _root(options)
+    for name, videos in _lists(options.dataset).items():
+        print(f"{_title(name)} in {root}")
+        print(music.status(root, videos).to_string(), flush=True)
+        for word, count in music.why_not(root, videos).items():
+            print(f"{word}: {count}")
+        print()
+    if options.card:
+        with files.atomic(options.card) as part:
+            part.write_text(_card(options, root))
+        print(options.card)
+
+
+def _download(options: argparse.Namespace) -> None:
+    from avsep_lib import music, music_download, runs
+
+    if options.at_a_time < 1 or options.rate <= 0 or options.pause < 0 or (options.most or 1) < 1:
+        raise StudyError("--at-a-time, --rate and --most must be above 0, and --pause not below")
+    root = _root(options)
+    (videos,) = _lists(options.dataset or "music").values()
+    ids = list(videos["video_id"])
+    if options.most:
+        ids = _next(ids, root, options.most, options.again)
+    manners = music_download.Manners(options.at_a_time, 1e6 * options.rate, options.pause, options.cookies)
+    noted = music_download.download(ids, root, manners, again=options.again, progress=runs.Progress())
+    print(noted.table()["state"].value_counts().to_string() if len(noted.table()) else "nothing to fetch")
+    print(music.status(root, videos).loc[["all"]].to_string())
+    print(f"{noted.path}\nnext: avsep music prepare{_same(options)}")
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    from avsep_lib import datasets, files, music, preparation, runs
+
+    root = _root(options)
+    if _is_dataset(options.dataset):
+        path, only = Path(options.dataset).expanduser().resolve(), None
+        ready = not path.is_dir() or any((path / name).is_file() for name in ("index.csv", "train.csv"))
+        settings = from_parameters(dataset=str(path))
+        sources = datasets.open_dataset(settings) if ready else datasets.videos_of(path)
+    else:
+        only = set().union(*(videos["video_id"] for videos in _lists(options.dataset).values()))
+        own = options.dataset if options.dataset not in (None, "music", "music21") else None
+        sources = music.sources(root, _together(own))
+        if not len(sources):
+            raise StudyError(f"{root / 'videos'}: holds no video of the list; run `avsep music download` first")
+    table = preparation.prepare(sources, root, options.workers, runs.Progress(), only, options.least)
+    print(table["state"].value_counts().to_string())
+    for row in table[table["state"] != "usable"].itertuples():
+        print(f"{row.video_id}: {row.state}, {row.reason}")
+    if not _is_dataset(options.dataset):
+        with files.atomic(root / music.CARD) as part:
+            part.write_text(_card(options, root))
+        print(root / music.CARD)
+    if (root / "index.csv").is_file():
+        print(
+            f"{root / 'index.csv'}\nnext: avsep study --dataset {root / 'index.csv'} --only 01 02 03 04 --out out/real"
+        )
+
+
+def _leaks(options: argparse.Namespace) -> None:
+    from avsep_lib import leaks, runs
+
+    found = leaks.check(options.a, options.b, options.kept, runs.Progress())
+    print(leaks.report(options.a, options.b, found))
+    videos = found[found["kind"] != "uploader"]
+    if len(videos):
+        count = videos["a"].nunique()
+        raise StudyError(f"{count} videos of {options.a} stand in {options.b} too; train on what is in one list only")
+
+
+def _root(options: argparse.Namespace) -> Path:
+    """The folder of the videos."""
+    name = "music" if options.dataset in (None, "music", "music21") else Path(options.dataset).resolve().stem
+    return (options.root or PROJECT_ROOT / "data" / name).expanduser().absolute()
+
+
+def _lists(dataset: str | None) -> dict:
+    """The lists that are meant, with their splits, by name."""
+    from avsep_lib import music_lists
+
+    if dataset and dataset not in music_lists.NAMES:
+        return {Path(dataset).stem: _together(dataset)}
+    every = _together()
+    names = [dataset] if dataset else music_lists.NAMES
+    return {name: every[[name in lists.split("+") for lists in every["lists"]]] for name in names}
+
+
+def _together(own: str | None = None):
+    """All videos of both lists, or of one's own."""
+    from avsep_lib import music_lists
+
+    return music_lists.with_splits({Path(own).stem: music_lists.read_list(own)} if own else None)
+
+
+def _is_dataset(dataset: str | None) -> bool:
+    """Whether what is named is a data set with files, and not a list of names."""
+    from avsep_lib import music_lists
+
+    if not dataset or dataset in music_lists.NAMES or dataset.endswith(".json"):
+        return False
+    path = Path(dataset).expanduser()
+    if not path.is_file():
+        return True
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        header = lines.readline().strip().split(",")
+    return "path" in header or "video_id" not in header
+
+
+def _next(ids: list[str], root: Path, most: int, again: bool) -> list[str]:
+    """The first of those that are not there and not lost."""
+    from avsep_lib import music
+
+    there, noted = music.videos_there(root), music.Availability(root)
+    lost = () if again else music.LOST
+    return [name for name in ids if name not in there and noted.state(name) not in lost][:most]
+
+
+def _card(options: argparse.Namespace, root: Path) -> str:
+    """The data card of the lists that are meant."""
+    from avsep_lib import music
+
+    return "\n".join(music.card(root, videos, _title(name)) for name, videos in _lists(options.dataset).items())
+
+
+def _title(name: str) -> str:
+    from avsep_lib import music_lists
+
+    return music_lists.TITLES.get(name, name)
+
+
+def _same(options: argparse.Namespace) -> str:
+    """The options of this command that the next one needs too."""
+    root = f" --root {options.root}" if options.root else ""
+    return root + (f" --dataset {options.dataset}" if options.dataset else "")

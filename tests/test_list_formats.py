@@ -1,0 +1,118 @@
+"""Lists are read in every form in which the field writes them, and what is none is named."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from avsep_lib import clips, list_formats, music_lists
+from avsep_lib.settings import StudyError
+
+
+def put(path, *lines):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def with_files(folder, name, rows):
+    """A list of Sound of Pixels, and something at each path that it names."""
+    lines = []
+    for instruments, video in rows:
+        audio, frames = folder / f"audio/{instruments}/{video}.wav", folder / f"frames/{instruments}/{video}.mp4"
+        audio.parent.mkdir(parents=True, exist_ok=True)
+        audio.write_bytes(b"sound")
+        frames.mkdir(parents=True, exist_ok=True)
+        lines.append(f"audio/{instruments}/{video}.wav,frames/{instruments}/{video}.mp4,80")
+    return put(folder / name, *lines)
+
+
+def test_a_folder_of_the_published_split_is_read_by_the_names_of_its_lists(tmp_path):
+    with_files(tmp_path, "TrainS335_D65.csv", [("cello", "a"), ("flute violin", "d")])
+    with_files(tmp_path, "ValValS100.csv", [("cello", "b")])
+    with_files(tmp_path, "ValTestS130.csv", [("flute", "c")])
+    with_files(tmp_path, "TestD84.csv", [("cello flute", "e")])
+    index = list_formats.read_folder(tmp_path).set_index("video_id")
+    assert index.split.to_dict() == {"a": "train", "d": "train", "b": "validation", "c": "test", "e": "test"}
+    assert index.kind.to_dict() == {"a": "solo", "d": "duet", "b": "solo", "c": "solo", "e": "duet"}
+
+
+def test_half_of_the_validation_becomes_the_test_where_there_is_none(tmp_path):
+    with_files(tmp_path, "train.csv", [("cello", f"a{n}") for n in range(3)])
+    with_files(tmp_path, "val.csv", [("cello", f"b{n}") for n in range(6)])
+    index = list_formats.read_folder(tmp_path)
+    assert index.split.value_counts().to_dict() == {"train": 3, "validation": 3, "test": 3}
+
+
+def test_a_folder_without_lists_or_with_a_leak_is_refused(tmp_path):
+    with pytest.raises(StudyError, match=r"train\.csv"):
+        list_formats.read_folder(tmp_path)
+    with_files(tmp_path, "train.csv", [("cello", "a"), ("cello", "b")])
+    with_files(tmp_path, "val.csv", [("cello", "b"), ("cello", "c")])
+    with pytest.raises(StudyError, match="video b stands in train and "):
+        list_formats.read_folder(tmp_path)
+
+
+def test_mixtures_are_read_source_by_source(tmp_path):
+    path = put(tmp_path / "testsep.csv", "/flute/a.wav, /cello/-b_1.wav", "", r"\cello\-b_1.wav, \flute violin\c.wav")
+    listed = list_formats.read_pairs(path)
+    assert listed.drop(columns="path").values.tolist() == [
+        [0, 0, "a", "flute"], [0, 1, "-b_1", "cello"], [1, 0, "-b_1", "cello"], [1, 1, "c", "flute+violin"],
+    ]  # fmt: skip
+    assert listed.path[0] == "/flute/a.wav"
+    with pytest.raises(StudyError, match="no list of mixtures"):
+        list_formats.read_pairs(put(tmp_path / "list.csv", "/flute/a.wav,/flute/a.mp4,41"))
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("sop.csv", ["./data/audio/cello/a.mp3,./data/frames/cello/a.mp4,80", "x/flute/b.mp3,x/flute/b.mp4,9"]),
+        ("ccol.csv", ["/cello/a.wav,/cello/a.mp4,41", "/flute/b.wav, /flute/b.mp4,41"]),
+        ("clipsep.csv", ["s/audio/cello/a.wav,s/pre/cello/a,212,cello", "s/audio/flute/b.wav,s/pre/flute/b,9,flute"]),
+        ("pairs.csv", ["/cello/a.wav, /flute/b.wav", "/flute/b.wav, /cello/a.wav"]),
+        ("four.csv", ["/cello/a.wav, /flute/b.wav, /cello/a.wav, /flute/b.wav"]),
+        ("windows.csv", [r".\audio\cello\a.wav,.\frames\cello\a,41", r".\audio\flute\b.wav,.\frames\flute\b,41"]),
+        ("ids.txt", ["cello/a", "flute/b.mp4", "cello/a.wav"]),
+        ("table.csv", ["video_id,kind,instruments,uploader", "a,solo,cello,u", "b,solo,flute,"]),
+        ("music.json", [json.dumps({"videos": {"cello": ["a"], "flute": ["b"]}})]),
+    ],
+)
+def test_what_a_list_names_is_read_without_its_files(tmp_path, name, lines):
+    table = list_formats.read_any(put(tmp_path / name, *lines))
+    assert list(table.video_id) == ["a", "b"] and list(table.instruments) == ["cello", "flute"]
+
+
+def test_names_alone_are_enough(tmp_path):
+    assert list(list_formats.read_any(put(tmp_path / "ids.txt", "M3dekVSwNjY", "-x.y_z12345")).video_id) == [
+        "M3dekVSwNjY", "-x.y_z12345",
+    ]  # fmt: skip
+
+
+def test_an_index_keeps_its_columns(tmp_path):
+    row = ["a", str(tmp_path / "a.mp4"), "solo", "cello", "train", 3.0, "someone"]
+    index = pd.DataFrame([row], columns=[*clips.COLUMNS, "uploader"])
+    clips.write_index(index, tmp_path / "index.csv")
+    for path in (tmp_path, tmp_path / "index.csv"):
+        table = list_formats.read_any(path)
+        assert table.uploader[0] == "someone" and table.path[0] == str(tmp_path / "a.mp4")
+
+
+def test_a_folder_of_lists_is_one_list(tmp_path):
+    put(tmp_path / "train.csv", "/cello/a.wav,/cello/a.mp4,41")
+    put(tmp_path / "testmusic.csv", "/cello/b.wav,/cello/b.mp4,41")
+    assert sorted(list_formats.read_any(tmp_path).video_id) == ["a", "b"]
+    with pytest.raises(StudyError, match="neither an index"):
+        list_formats.read_any(put(tmp_path / "empty/notes.md", "x").parent)
+
+
+def test_the_lists_that_come_with_the_project_go_by_their_names():
+    assert len(list_formats.read_any("music")) == len(music_lists.read_list("music").video_id.unique())
+
+
+def test_what_is_no_list_is_named(tmp_path):
+    (tmp_path / "film.mp4").write_bytes(bytes(range(256)))
+    for path, said in ((tmp_path / "film.mp4", "not text"), (put(tmp_path / "a.csv", ""), "empty"),
+                       (tmp_path / "gone.csv", "gone.csv"), (put(tmp_path / "b.csv", "a,b"), "2 columns")):  # fmt: skip
+        with pytest.raises(StudyError, match=said):
+            list_formats.read_any(path)

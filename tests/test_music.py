@@ -1,0 +1,141 @@
+"""What is said of the folder of MUSIC holds: on a fresh clone, in the middle of the way, and at its end."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from avsep_lib import clips, datasets, media, music, music_lists
+from avsep_lib.settings import StudyError
+
+
+@pytest.fixture(scope="module")
+def videos():
+    return music_lists.with_splits()
+
+
+def named(videos, instruments, count, lists="music"):
+    """The first names of an instrument or pair in a list."""
+    chosen = videos[(videos.instruments == instruments) & videos.lists.str.split("+").map(lambda each: lists in each)]
+    return chosen.video_id.tolist()[:count]
+
+
+@pytest.fixture
+def root(tmp_path, videos):
+    """A folder in which tubas and a duet were fetched, some are lost, and the tubas are prepared."""
+    tubas, flutes = named(videos, "tuba", 4), named(videos, "flute", 5)
+    (duet,) = named(videos, "flute+violin", 1)
+    (tmp_path / "videos/of my own").mkdir(parents=True)
+    for name, folder in [*((name, ".") for name in tubas), (duet, "of my own"), ("not-in-list", ".")]:
+        (tmp_path / "videos" / folder / f"{name}.mp4").write_bytes(b"video")
+    (tmp_path / "videos/.part").mkdir()
+    (tmp_path / f"videos/.part/{flutes[4]}.mp4").write_bytes(b"half")
+    noted = music.Availability(tmp_path)
+    for name, state in zip(flutes, ["gone", "private", "failed", "short"], strict=False):
+        noted.note(name, state, "said\nso")
+    noted.note("../../x", "refused", "is no name")
+    noted.note(tubas[0], "fetched", uploader="UC1")
+    states = ["usable", "usable", "silent"]
+    rows = {"video_id": tubas[:3], "state": states, "reason": ["", "", "too quiet"], "duration_s": [120.0, 60.0, 10.0]}
+    pd.DataFrame({**rows, "silent_s": [6.0, 0.0, 9.0], "still_s": 0.0}).to_csv(tmp_path / "prepared.csv", index=False)
+    return tmp_path
+
+
+def test_on_a_fresh_clone_all_are_missing(tmp_path, videos):
+    table = music.status(tmp_path / "none", videos)
+    assert table.loc["all"].to_dict() == {
+        "listed": 1313, "there": 0, "lost": 0, "missing": 1313, "prepared": 0, "usable": 0, "minutes": 0,
+    }  # fmt: skip
+    assert table.index[0] == "accordion" and table.index[-2:].tolist() == ["xylophone+flute", "all"]
+    assert music.why_not(tmp_path / "none", videos).empty
+    assert not (tmp_path / "none").exists()
+
+
+def test_each_video_is_counted_where_it_belongs(root, videos):
+    table = music.status(root, videos[videos.lists != "music21"])
+    assert table.loc["tuba"].tolist() == [51, 4, 0, 47, 3, 2, 3.0]
+    assert table.loc["flute"].tolist() == [48, 0, 3, 45, 0, 0, 0.0]
+    assert table.loc["flute+violin", ["listed", "there", "prepared"]].tolist() == [11, 1, 0]
+    assert table.loc["all", "listed"] == 685
+    assert (table.listed == table.there + table.lost + table.missing).all()
+    assert music.why_not(root, videos).to_dict() == {"gone": 1, "private": 1, "failed": 1, "short": 1, "silent": 1}
+
+
+def test_what_was_fetched_and_removed_again_is_missing(root, videos):
+    (tuba,) = named(videos, "tuba", 1)
+    (root / f"videos/{tuba}.mp4").unlink()
+    assert music.status(root, videos).loc["tuba", ["there", "missing"]].tolist() == [3, 49]
+    assert music.why_not(root, videos)["removed"] == 1
+
+
+def test_sources_are_what_is_there_with_split_and_uploader(root, videos):
+    table = music.sources(root, videos).set_index("video_id")
+    tubas = named(videos, "tuba", 4)
+    assert sorted(table.index) == sorted([*tubas, *named(videos, "flute+violin", 1)])
+    assert table.uploader[tubas[0]] == "UC1" and (table.uploader != "").sum() == 1
+    assert (
+        table[table.kind == "duet"].split.tolist() == ["test"]
+        and "of my own" in table[table.kind == "duet"].path.iloc[0]
+    )
+
+
+def test_a_note_is_kept_in_one_line_and_the_last_one_counts(root, videos):
+    (flute,) = named(videos, "flute", 1)
+    music.Availability(root).note(flute, "fetched")
+    again = music.Availability(root)
+    assert again.state(flute) == "fetched" and len(again.table()) == 6
+    assert again.table().reason.tolist()[1] == "said so"
+    assert len((root / "availability.csv").read_text().splitlines()) == 7
+
+
+@pytest.mark.parametrize("name", ["availability.csv", "prepared.csv"])
+@pytest.mark.parametrize("content", ["a,b\n1,2\n", "", 'video_id\n"open'])
+def test_a_table_that_somebody_spoiled_is_named(root, videos, name, content):
+    (root / name).write_text(content)
+    with pytest.raises(StudyError, match=name) as error:
+        music.status(root, videos)
+    assert "\n" not in str(error.value)
+
+
+def test_the_card_has_the_numbers_of_the_status(root, videos):
+    card = music.card(root, videos, "MUSIC and MUSIC-21")
+    assert "**Listed:** 1313 videos. **There:** 5. **Usable:** 2, 3.0 minutes." in card
+    assert "1 gone" in card and "1 private" in card and "0.1 minutes silent" in card
+    assert "| tuba | 52 | 4 | 0 | 48 | 3 | 2 | 3.0 |" in card
+    fresh = music.card(root / "none", videos, "MUSIC")
+    assert "**There:** 0" in fresh and "**Asked for:** not yet" in fresh
+
+
+# As a data set
+
+
+@pytest.fixture
+def prepared(tmp_path, tiny):
+    """Settings whose data folder holds a prepared flute of each list, and one of neither."""
+    folder = tmp_path / "data/music"
+    rows = []
+    for name, lists in (("a", "music+music21"), ("b", "music21"), ("c", "")):
+        sound = 0.1 * np.random.default_rng(0).normal(size=20_000)
+        media.write_video(folder / f"prepared/{name}.mp4", [np.zeros((48, 64, 3), np.uint8)] * 16, 8, sound, 11_025)
+        rows.append((name, str(folder / f"prepared/{name}.mp4"), "solo", "flute", "train", 1.8, lists))
+    clips.write_index(pd.DataFrame(rows, columns=[*clips.COLUMNS, "lists"]), folder / "index.csv")
+    return dataclasses.replace(tiny, data_root=str(tmp_path / "data"))
+
+
+def test_a_list_is_a_data_set_by_its_name(prepared):
+    names = {
+        name: datasets.open_dataset(dataclasses.replace(prepared, dataset=name)).video_id.tolist()
+        for name in music_lists.NAMES
+    }
+    assert names == {"music": ["a"], "music21": ["a", "b"]}
+
+
+def test_a_list_of_which_nothing_is_prepared_says_what_to_run(prepared, tmp_path):
+    with pytest.raises(StudyError, match=r"avsep music download --dataset music21.*avsep music prepare"):
+        datasets.open_dataset(dataclasses.replace(prepared, dataset="music21", data_root=str(tmp_path / "none")))
+    path = tmp_path / "data/music/index.csv"
+    index = clips.read_index(path)
+    clips.write_index(index[index.lists == ""], path)
+    with pytest.raises(StudyError, match="holds no video of MUSIC;"):
+        datasets.open_dataset(dataclasses.replace(prepared, dataset="music"))
