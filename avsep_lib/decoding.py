@@ -23,6 +23,7 @@ TIME_TOLERANCE_S = 0.001  # Matroska rounds time stamps to 1 ms, so frame i may 
 _REORDER_FRAMES = 4  # an index may list a key frame by its decoding time, earlier than it is shown
 _BLIND_SEEK_S = 5.0  # in a file without an index, walk as far as this rather than jump
 _RATES_HZ = 1000, 1_000_000  # of sound; outside, a header is broken, and resampling would fill the memory
+_MOST_CHANNELS = 8  # in planes of their own: PyAV 18 reads beyond the memory of more
 _LONGEST_GAP_S = 4 * 3600  # a longer hole is a broken time stamp
 _SILENCE_S = 10  # of a hole in one block
 _LARGEST_PX = 8192 * 8192  # of a picture; FFmpeg refuses larger ones before it makes room for them
@@ -135,6 +136,12 @@ def sound_pieces(container, stream, faults, channels=0):
     longest_s = min((container.duration or 0) / av.time_base, _LONGEST_GAP_S)
     for frame in decoded(container, stream, faults):
         gap_s = 0.0 if frame.time is None else frame.time - end_s
+        if frame.format.is_planar and frame.layout.nb_channels > _MOST_CHANNELS:
+            if stream.codec_context.channels > _MOST_CHANNELS:
+                many = f"has sound of {frame.layout.nb_channels} channels"
+                raise MediaError(f"{container.name}: {many}; mix it down to {_MOST_CHANNELS} or fewer")
+            faults.append("its sound is damaged (channels that are not there)")
+            continue
         if not _RATES_HZ[0] <= frame.sample_rate <= _RATES_HZ[1]:
             raise MediaError(f"{container.name}: has sound at {frame.sample_rate} Hz; get the file again")
         if _SOUND_GAP_S < gap_s <= longest_s:  # a hole longer than the file is a broken time stamp

@@ -1,8 +1,10 @@
 """A file is walked through once, forward, and what is damaged in it is noted."""
 
 import resource
+from fractions import Fraction
 from types import SimpleNamespace
 
+import av
 import broken_files
 import numpy as np
 import pytest
@@ -95,10 +97,34 @@ def test_a_list_of_other_files_is_not_followed(tmp_path, name):
 
 def test_a_long_hole_is_silence_in_small_blocks(monkeypatch):
     def frame(time):
-        return SimpleNamespace(time=time, sample_rate=8_000, samples=8_000)
+        kind = SimpleNamespace(is_planar=False)
+        return SimpleNamespace(time=time, sample_rate=8_000, samples=8_000, format=kind)
 
     monkeypatch.setattr(decoding, "decoded", lambda *_: [frame(0.0), frame(61.0), frame(1e9)])
     monkeypatch.setattr(decoding, "_samples", lambda frame: np.ones((frame.samples, 1), np.float32))
     container = SimpleNamespace(start_time=0, duration=2**62, name="x.mp4")
     sizes = [len(block) for _, block in decoding.sound_pieces(container, None, [])]
     assert sizes == [8_000] + [80_000] * 6 + [8_000, 8_000]
+
+
+def frames_of(channels, count=3):
+    """Planar frames as a decoder gives them, the second of so many channels."""
+    for n in range(count):
+        held = av.AudioFrame.from_ndarray(np.ones((1, 800), np.float32), format="fltp", layout="mono")
+        held.sample_rate, held.pts, held.time_base = 8_000, n * 800, Fraction(1, 8_000)
+        layout = SimpleNamespace(nb_channels=channels if n == 1 else 1)
+        yield SimpleNamespace(time=n / 10, sample_rate=8_000, samples=800, format=held.format, layout=layout,
+                              to_ndarray=held.to_ndarray if layout.nb_channels <= 8 else None)  # fmt: skip
+
+
+def test_a_damaged_block_of_too_many_channels_is_silent(monkeypatch):
+    """PyAV reads beyond the memory of a planar block of more than eight channels."""
+    monkeypatch.setattr(decoding, "decoded", lambda *_: frames_of(31))
+    container, faults = SimpleNamespace(start_time=0, duration=10**6, name="x.mp4"), []
+    stream = SimpleNamespace(codec_context=SimpleNamespace(channels=1))
+    heard = np.concatenate([block for _, block in decoding.sound_pieces(container, stream, faults)])
+    assert heard.tolist() == [1] * 800 + [0] * 800 + [1] * 800
+    assert faults == ["its sound is damaged (channels that are not there)"]
+    stream.codec_context.channels = 31
+    with pytest.raises(MediaError, match=r"x\.mp4: has sound of 31 channels; mix it down to 8"):
+        list(decoding.sound_pieces(container, stream, faults))
