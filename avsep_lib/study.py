@@ -20,7 +20,10 @@ _SCREEN = 18
 
 
 class NotebookFailedError(StudyError):
-    """A notebook stopped; the message says which, in which cell, and why."""
+    """A notebook stopped; the message says which, in which cell, and why: lines of its own, unlike other messages."""
+
+    def __init__(self, message: str):
+        ValueError.__init__(self, message)
 
 
 def run_study(settings: Settings, changed: dict[str, object], only: Sequence[str] = ()) -> list[Path]:
