@@ -114,7 +114,9 @@ def _changed(options: argparse.Namespace) -> dict[str, object]:
     """Settings given on the command line, beside the preset."""
     changed: dict[str, object] = parse_assignments(options.set)
     if getattr(options, "dataset", None):
-        path, named = Path(options.dataset).expanduser(), options.dataset in ("rendered", "music", "music21")
+        from avsep_lib import music_lists
+
+        path, named = Path(options.dataset).expanduser(), options.dataset in ("rendered", *music_lists.NAMES)
         changed["dataset"] = str(path.resolve()) if path.exists() and not named else options.dataset
     for name in ("real", "out"):
         if getattr(options, name, None):

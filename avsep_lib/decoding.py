@@ -26,9 +26,9 @@ _RATES_HZ = 1000, 1_000_000  # of sound; outside, a header is broken, and resamp
 _MOST_CHANNELS = 8  # in planes of their own: PyAV 18 reads beyond the memory of more
 _LONGEST_GAP_S = 4 * 3600  # a longer hole is a broken time stamp
 _SILENCE_S = 10  # of a hole in one block
-_LARGEST_PX = 8192 * 8192  # of a picture; FFmpeg refuses larger ones before it makes room for them
+LARGEST_PX = 8192 * 8192  # of a picture; FFmpeg refuses larger ones before it makes room for them
 _NARROWEST = 20  # long side of a picture by its short side
-_OPTIONS = {"protocol_whitelist": "file", "pattern_type": "none", "max_pixels": str(_LARGEST_PX)}
+_OPTIONS = {"protocol_whitelist": "file", "pattern_type": "none", "max_pixels": str(LARGEST_PX)}
 _LISTS = {"hls", "concat", "sdp", "dash", "rtsp", "rtp", "imf"}  # name other files, and so lead anywhere
 
 
@@ -64,7 +64,7 @@ def track(container, kind):
     tracks = (s for s in container.streams if s.type == kind and s.codec_context is not None)
     found = next((s for s in tracks if kind == "audio" or not s.disposition & cover), None)
     if found is not None and kind == "video" and not found.codec_context.is_open:
-        found.codec_context.options = {"max_pixels": str(_LARGEST_PX)}
+        found.codec_context.options = {"max_pixels": str(LARGEST_PX)}
     return found
 
 

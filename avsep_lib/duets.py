@@ -208,7 +208,7 @@ def _check_room(tracks: Sequence[Path], values: float) -> bool:
         raise StudyError(
             f"{folder}: cannot be a folder for tracks ({error.strerror}); give another one with --out"
         ) from None
-    each, free = 4 * values, shutil.disk_usage(folder).free
+    each, free = 4 * values, files.free_bytes(folder)
     if len(tracks) * each > free:
         need = f"{len(tracks)} tracks of {each / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free"
         raise StudyError(f"{folder}: has no room for {need}; give a folder on another disk with --out")

@@ -7,7 +7,6 @@ coefficients of a cosine transform, one integer for each picture that differs fr
 
 import hashlib
 import json
-import os
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
@@ -166,9 +165,8 @@ def of_videos(
 
 def _kept(path, frames_path, folder):
     """A fingerprint from the folder, or taken and put there."""
-    state = [(str(name), os.path.getsize(name), os.stat(name).st_mtime_ns) for name in (path, frames_path)
-             if os.path.exists(name)]  # fmt: skip
-    file = folder / f"{hashlib.sha256(json.dumps([VERSION, state]).encode()).hexdigest()[:16]}.npz"
+    states = [(str(name), *state) for name in (path, frames_path) if (state := files.state(name))]
+    file = folder / f"{hashlib.sha256(json.dumps([VERSION, states]).encode()).hexdigest()[:16]}.npz"
     try:
         with np.load(file) as arrays:
             return Fingerprint(arrays["marks"], arrays["pictures"])

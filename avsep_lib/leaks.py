@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from avsep_lib import folders, list_formats, splits
+from avsep_lib import list_formats, splits
 
 KINDS = {
     "video": "the same video",
@@ -99,9 +99,7 @@ def read(videos: str | Path | pd.DataFrame) -> pd.DataFrame:
     """A list as :func:`check` compares it: each video once, with its ``file`` without links, or "" if none is there."""
     table = videos if isinstance(videos, pd.DataFrame) else list_formats.read_any(videos)
     table = table.drop_duplicates("video_id").reset_index(drop=True)
-    paths = [os.path.abspath(path) if path else "" for path in splits.column(table, "path")]
-    real = folders.real({path for path in paths if path})
-    return table.assign(file=[real[path] if os.path.isfile(path) else "" for path in paths])
+    return table.assign(file=[path if os.path.isfile(path) else "" for path in splits.real_files(table)])
 
 
 def same_content(paths: Iterable[str | Path]) -> Iterator[list[int]]:

@@ -11,7 +11,7 @@ Used by ``avsep music`` and ``datasets``.
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -72,6 +72,12 @@ class Availability:
     def table(self) -> pd.DataFrame:
         """All that was noted, in the order in which it was first noted."""
         return pd.DataFrame(list(self._rows.values()), columns=COLUMNS)
+
+
+def wanted(names: Iterable[str], there: Container[str], noted: Availability, again: bool) -> list[str]:
+    """Those of some videos that are not there and, unless they are asked for ``again``, not lost."""
+    lost = () if again else LOST
+    return [name for name in names if name not in there and noted.state(name) not in lost]
 
 
 def sources(root: str | Path, videos: pd.DataFrame) -> pd.DataFrame:

@@ -70,7 +70,7 @@ def _download(options: argparse.Namespace) -> None:
     (videos,) = _lists(options.dataset or "music").values()
     ids = list(videos["video_id"])
     if options.most:
-        ids = _next(ids, root, options.most, options.again)
+        ids = music.wanted(ids, music.videos_there(root), music.Availability(root), options.again)[: options.most]
     manners = music_download.Manners(options.at_a_time, 1e6 * options.rate, options.pause, options.cookies)
     noted = music_download.download(ids, root, manners, again=options.again, progress=runs.Progress())
     print(noted.table()["state"].value_counts().to_string() if len(noted.table()) else "nothing to fetch")
@@ -89,8 +89,7 @@ def _prepare(options: argparse.Namespace) -> None:
         sources = datasets.open_dataset(settings) if ready else datasets.videos_of(path)
     else:
         only = set().union(*(videos["video_id"] for videos in _lists(options.dataset).values()))
-        own = options.dataset if options.dataset not in (None, "music", "music21") else None
-        sources = music.sources(root, _together(own))
+        sources = music.sources(root, _together(options.dataset if _is_own(options.dataset) else None))
         if not len(sources):
             raise StudyError(f"{root / 'videos'}: holds no video of the list; run `avsep music download` first")
     table = preparation.prepare(sources, root, options.workers, runs.Progress(), only, options.least)
@@ -120,15 +119,22 @@ def _leaks(options: argparse.Namespace) -> None:
 
 def _root(options: argparse.Namespace) -> Path:
     """The folder of the videos."""
-    name = "music" if options.dataset in (None, "music", "music21") else Path(options.dataset).resolve().stem
+    name = Path(options.dataset).resolve().stem if _is_own(options.dataset) else "music"
     return (options.root or PROJECT_ROOT / "data" / name).expanduser().absolute()
+
+
+def _is_own(dataset: str | None) -> bool:
+    """Whether something else is named than the lists that come with the project."""
+    from avsep_lib import music_lists
+
+    return bool(dataset) and dataset not in music_lists.NAMES
 
 
 def _lists(dataset: str | None) -> dict:
     """The lists that are meant, with their splits, by name."""
     from avsep_lib import music_lists
 
-    if dataset and dataset not in music_lists.NAMES:
+    if _is_own(dataset):
         return {Path(dataset).stem: _together(dataset)}
     every = _together()
     names = [dataset] if dataset else music_lists.NAMES
@@ -144,9 +150,7 @@ def _together(own: str | None = None):
 
 def _is_dataset(dataset: str | None) -> bool:
     """Whether what is named is a data set with files, and not a list of names."""
-    from avsep_lib import music_lists
-
-    if not dataset or dataset in music_lists.NAMES or dataset.endswith(".json"):
+    if not _is_own(dataset) or dataset.endswith(".json"):
         return False
     path = Path(dataset).expanduser()
     if not path.is_file():
@@ -154,15 +158,6 @@ def _is_dataset(dataset: str | None) -> bool:
     with path.open(encoding="utf-8", errors="replace") as lines:
         header = lines.readline().strip().split(",")
     return "path" in header or "video_id" not in header
-
-
-def _next(ids: list[str], root: Path, most: int, again: bool) -> list[str]:
-    """The first of those that are not there and not lost."""
-    from avsep_lib import music
-
-    there, noted = music.videos_there(root), music.Availability(root)
-    lost = () if again else music.LOST
-    return [name for name in ids if name not in there and noted.state(name) not in lost][:most]
 
 
 def _card(options: argparse.Namespace, root: Path) -> str:

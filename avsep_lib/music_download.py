@@ -19,7 +19,7 @@ from pathlib import Path
 import av
 
 from avsep_lib import decoding, files, media, music, music_lists
-from avsep_lib.preparation import LEAST_S, NoRoomError, free_bytes
+from avsep_lib.preparation import LEAST_S, NoRoomError
 from avsep_lib.settings import StudyError
 
 _FORMAT = "b[ext=mp4][protocol^=http]/(bv[ext=mp4][protocol^=http],ba[ext=m4a][protocol^=http])"  # no ffmpeg needed
@@ -98,13 +98,11 @@ def download(
     manners, root = manners or Manners(), Path(root).absolute()
     noted = music.Availability(root)
     there = music.videos_there(root)
-    known = (() if again else music.LOST) + ("refused",)
-    wanted = []
-    for name in dict.fromkeys(video_ids):
+    names = list(dict.fromkeys(video_ids))
+    for name in names:
         if not music_lists.is_id(name):
             noted.note(name, "refused", "is no name of a video on YouTube")
-        elif name not in there and noted.state(name) not in known:
-            wanted.append(name)
+    wanted = [name for name in music.wanted(names, there, noted, again) if music_lists.is_id(name)]
     if not wanted:
         return noted
     _check_room(len(wanted), there, root)
@@ -352,7 +350,7 @@ def _check_room(count: int, there: dict[str, Path], root: Path) -> None:
     """Refuse to begin what will not fit on the disk."""
     sizes = [path.stat().st_size for path in there.values()]
     need = count * (sum(sizes) / len(sizes) if len(sizes) > 9 else _BYTES_PER_VIDEO)
-    free = free_bytes(root)
+    free = files.free_bytes(root)
     if need + _RESERVE_BYTES > free:
         raise NoRoomError(
             f"{root}: {count} videos take about {need / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free; make room, name "

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import signal
 import time
 import warnings
@@ -36,7 +35,7 @@ VERSION = 1
 """Goes up when the same video would be prepared otherwise."""
 
 _SILENCE_S, _STILLNESS_S, _BLOCK_S = 1.0, 2.0, 0.25  # shortest stretches that are marked; resolution of the former
-_LONGEST_S, _LARGEST_PX, _NARROWEST = 4 * 3600, 8192 * 8192, 8  # beyond, a header is broken or hostile
+_LONGEST_S, _NARROWEST = 4 * 3600, 8  # beyond, a header is broken or hostile
 _GUESSED_BYTES_PER_S = 40_000  # of a prepared video, before there are any to measure
 _RESERVE_BYTES = 500_000_000  # left free on the disk
 _STALE_S = 600  # a part of a file that nobody has touched for so long was left by a kill
@@ -181,7 +180,7 @@ def _check_size(path: str, frames_path: str) -> None:
     short, long = sorted((info.width_px, info.height_px))
     if not short:
         raise StudyError(f"{frames_path}: has no picture track; choose a video with pictures")
-    if short * long > _LARGEST_PX or long > _NARROWEST * short:
+    if short * long > decoding.LARGEST_PX or long > _NARROWEST * short:
         raise StudyError(f"{frames_path}: pictures of {info.width_px} x {info.height_px} px are none; get it again")
 
 
@@ -257,11 +256,7 @@ def _state_of(path: str, frames_path: str) -> list:
     """What tells whether a source has changed."""
     marks: list = []
     for file in dict.fromkeys((path, frames_path)):
-        try:
-            status = os.stat(file)
-            marks += [str(file), status.st_size, status.st_mtime_ns]
-        except (OSError, ValueError):
-            marks += [str(file), -1, -1]
+        marks += [str(file), *(files.state(file) or (-1, -1))]
     return marks
 
 
@@ -402,7 +397,7 @@ def _clear(folder: Path) -> None:
 
 def _check_room(jobs: dict[str, tuple], done: list[dict], root: Path) -> None:
     """Refuse to begin what does not fit on the disk."""
-    need, free = foretold_bytes(jobs.values(), done), free_bytes(root)
+    need, free = foretold_bytes(jobs.values(), done), files.free_bytes(root)
     if need + _RESERVE_BYTES > free:
         raise NoRoomError(
             f"{root}: {len(jobs)} videos to prepare take about {need / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free; "
@@ -424,13 +419,6 @@ def _length_s(path: str) -> float:
             return min((container.duration or 0) / decoding.av.time_base, _LONGEST_S)
     except StudyError:
         return 0.0
-
-
-def free_bytes(folder: Path) -> int:
-    """Room on the disk of a folder that need not be there yet."""
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
 
 
 # Tables

@@ -19,7 +19,6 @@ import jinja2
 
 from avsep_lib import __version__, files, runs, staging
 from avsep_lib.duets import Separation
-from avsep_lib.plots import readable
 from avsep_lib.watching import Player
 
 LARGEST_PAGE = 64 << 20
@@ -149,19 +148,13 @@ def _template() -> jinja2.Template:
 
 def _row(player: Player | None, shown: dict, track: Path) -> dict[str, str]:
     """A line of the table of players; of what no player plays, the last."""
-    if player is None:
-        return {
-            "name": shown["name"],
-            "colour": shown["colour"],
-            "sure": "",
-            "place": "all other sound",
-            "track": track.name,
-        }
-    x0, y0, x1, y1 = player.box
+    place = "all other sound"
+    if player is not None:
+        x0, y0, x1, y1 = player.box
+        place = f"{x0:.0%} to {x1:.0%} from the left, {y0:.0%} to {y1:.0%} from the top"
     sure = "" if shown["confidence"] is None else f"{shown['confidence']:.0%}"
-    place = f"{x0:.0%} to {x1:.0%} from the left, {y0:.0%} to {y1:.0%} from the top"
     return {
-        "name": readable(player.instrument),
+        "name": shown["name"],
         "colour": shown["colour"],
         "sure": sure,
         "place": place,

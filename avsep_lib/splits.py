@@ -34,7 +34,7 @@ def groups(index: pd.DataFrame, alike: pd.DataFrame | None = None) -> pd.Series:
         For each row, the first ``video_id`` by the alphabet of all that belong together with it.
     """
     edges = [np.zeros((0, 2), int)] if alike is None else [alike[["first", "second"]].to_numpy(int)]
-    for keys in (index["video_id"], _files(index), column(index, "uploader")):
+    for keys in (index["video_id"], real_files(index), column(index, "uploader")):
         codes = pd.factorize(pd.Series(list(keys), dtype=object).replace("", None))[0]
         known = np.flatnonzero(codes >= 0)
         order = known[np.argsort(codes[known], kind="stable")]
@@ -142,8 +142,7 @@ def leave_out(index: pd.DataFrame, tested: pd.DataFrame, alike: pd.DataFrame | N
     StudyError
         If none is left.
     """
-    names = groups(pd.concat([index, tested], ignore_index=True), alike).to_numpy()
-    left = index[~np.isin(names[: len(index)], names[len(index) :])].reset_index(drop=True)
+    left = index[~_with_tested(index, tested, alike)].reset_index(drop=True)
     if left.empty:
         raise StudyError(
             f"all {len(index)} videos belong together with those that are tested; train on another list, or split again"
@@ -163,8 +162,7 @@ def check_apart(index: pd.DataFrame, tested: pd.DataFrame, alike: pd.DataFrame |
     StudyError
         It names the first such video, and says how many there are.
     """
-    names = groups(pd.concat([index, tested], ignore_index=True), alike).to_numpy()
-    both = np.flatnonzero(np.isin(names[: len(index)], names[len(index) :]))
+    both = np.flatnonzero(_with_tested(index, tested, alike))
     if len(both):
         first = list(index["video_id"])[both[0]]
         raise StudyError(
@@ -205,11 +203,17 @@ def column(index: pd.DataFrame, name: str) -> list[str]:
     return index[name].fillna("").astype(str).str.strip().tolist()
 
 
+def _with_tested(index: pd.DataFrame, tested: pd.DataFrame, alike: pd.DataFrame | None) -> np.ndarray:
+    """Which rows of a list belong together with a tested video, bool (rows,)."""
+    names = groups(pd.concat([index, tested], ignore_index=True), alike).to_numpy()
+    return np.isin(names[: len(index)], names[len(index) :])
+
+
 def _absolute(paths: list[str]) -> list[str]:
     return [os.path.abspath(path) if path else "" for path in paths]
 
 
-def _files(index: pd.DataFrame) -> list[str]:
+def real_files(index: pd.DataFrame) -> list[str]:
     """The files of an index without links; empty where none is named."""
     paths = _absolute(column(index, "path"))
     without_links = folders.real({path for path in paths if path})

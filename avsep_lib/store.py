@@ -207,11 +207,7 @@ class VideoStore:
     def _source(self, video_id: str) -> list[object]:
         """What tells whether a video has changed."""
         path = self.rows[video_id].path
-        try:
-            status = os.stat(path)
-        except (OSError, ValueError):  # what is not there is named when it is read
-            return [path]
-        return [path, status.st_size, status.st_mtime_ns]
+        return [path, *(files.state(path) or ())]  # what is not there is named when it is read
 
     def _name(self, video_id: str, kind: str, source: list[object]) -> str:
         """Name of a file that depends on everything that decides its content."""
