@@ -66,7 +66,7 @@ def prepare(run: Run) -> tuple[networks.Separator, DataLoader, DataLoader]:
     solos = {split: clips.choose(index, split, "solo") for split in ("train", "validation")}
     kept = VideoStore(pd.concat(solos.values()), settings)
     kept.prepare(backbone, runs.Progress())
-    mixers = {split: mixtures.Mixer(rows, kept, settings) for split, rows in solos.items()}
+    mixers = {split: mixtures.Mixer(kept.usable(rows), kept, settings) for split, rows in solos.items()}
     listed = mixtures.fixed_list(
         mixers["validation"], settings.validation_mixtures, settings.n_sources, seed=settings.seed
     )

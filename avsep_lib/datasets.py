@@ -11,7 +11,9 @@ from avsep_lib import clips, layouts, list_formats, music, music_lists, preparat
 from avsep_lib.settings import Settings, StudyError
 
 
-def open_dataset(settings: Settings, progress: Callable[[str, int, int], None] | None = None) -> pd.DataFrame:
+def open_dataset(
+    settings: Settings, progress: Callable[[str, int, int], None] | None = None, check_files: bool = True
+) -> pd.DataFrame:
     """The index of the data set that the settings name; a rendered one is made first where it is missing.
 
     Parameters
@@ -24,6 +26,8 @@ def open_dataset(settings: Settings, progress: Callable[[str, int, int], None] |
         such as ``<instrument>/<video>`` or URMP, which is prepared below ``data_folder`` first.
     progress : callable, optional
         Called with a label, what is done and how much there is.
+    check_files : bool
+        Whether each file that an ``index.csv`` names must be there; with ``shards``, none needs to.
 
     Returns
     -------
@@ -55,7 +59,7 @@ def open_dataset(settings: Settings, progress: Callable[[str, int, int], None] |
     if not path.is_file():
         raise StudyError(f"dataset {settings.dataset!r} is neither 'rendered' nor a file or folder that is there")
     if _has_header(path):
-        return clips.read_index(path, check_files=not settings.shards)
+        return clips.read_index(path, check_files=check_files and not settings.shards)
     return clips.split_by_video(clips.read_sound_of_pixels_index(path), seed=settings.seed)
 
 
@@ -72,7 +76,7 @@ def _folder_of_videos(folder: Path, settings: Settings, progress) -> pd.DataFram
     found = videos_of(folder, settings.seed)
     digest = hashlib.sha256(str(folder.resolve()).encode("utf-8", "surrogatepass")).hexdigest()[:8]
     root = settings.data_folder / "folders" / f"{preparation.safe_name(folder.resolve().name)}-{digest}"
-    table = preparation.prepare(found, root, progress=progress)
+    table = preparation.prepare(found, root, progress=progress, least_s=settings.clip_s)
     refused = int((table["state"] != "usable").sum())
     why = f"{refused} of {len(table)} videos of {folder} cannot be used; {root / 'prepared.csv'} says why"
     if refused == len(table):

@@ -7,6 +7,7 @@ coefficients of a cosine transform, one integer for each picture that differs fr
 
 import hashlib
 import json
+import os
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
@@ -153,29 +154,44 @@ def of_videos(
     kept : Path, optional
         Folder in which fingerprints are kept, and looked for; a file that has changed gets a new one.
     progress : callable, optional
-        Called with a label, the videos done and their number.
+        Called with a label, the videos done and their number, after each that was not kept.
     """
     prints = []
     for path, frames_path in zip(paths, frames_paths or paths, strict=True):
-        prints.append(_kept(path, frames_path, kept) if kept else of_video(path, frames_path))
-        if progress:
+        known = _read(_file(path, frames_path, kept)) if kept else None
+        prints.append(known or _taken(path, frames_path, kept))
+        if progress and not known:
             progress("taking fingerprints", len(prints), len(paths))
     return prints
 
 
-def _kept(path, frames_path, folder):
-    """A fingerprint from the folder, or taken and put there."""
-    states = [(str(name), *state) for name in (path, frames_path) if (state := files.state(name))]
-    file = folder / f"{hashlib.sha256(json.dumps([VERSION, states]).encode()).hexdigest()[:16]}.npz"
+def keep(path: str | Path, folder: Path) -> None:
+    """Take the fingerprint of a video and put it where :func:`of_videos` looks for it."""
+    _taken(path, path, folder)
+
+
+def _taken(path, frames_path, kept):
+    """A fingerprint, put into the folder if there is one."""
+    taken = of_video(path, frames_path)
+    if kept:
+        with files.atomic(_file(path, frames_path, kept)) as part:
+            np.savez(part, marks=taken.marks, pictures=taken.pictures)
+    return taken
+
+
+def _file(path, frames_path, folder):
+    """Where a fingerprint is kept; folder and videos may move together."""
+    states = [(os.path.relpath(name, folder), *state) for name in (path, frames_path) if (state := files.state(name))]
+    return folder / f"{hashlib.sha256(json.dumps([VERSION, states]).encode()).hexdigest()[:16]}.npz"
+
+
+def _read(file):
+    """A fingerprint that was kept; None where there is none, or half of one."""
     try:
         with np.load(file) as arrays:
             return Fingerprint(arrays["marks"], arrays["pictures"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        pass  # not there, or cut off
-    taken = of_video(path, frames_path)
-    with files.atomic(file) as part:
-        np.savez(part, marks=taken.marks, pictures=taken.pictures)
-    return taken
+        return None
 
 
 def _beginning(path):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from avsep_lib import list_formats, splits
+from avsep_lib import files, list_formats, splits
 
 KINDS = {
     "video": "the same video",
@@ -79,8 +79,8 @@ def report(
     for letter, videos in (("A", list_a), ("B", list_b)):
         table = read(videos)
         name = "a table" if isinstance(videos, pd.DataFrame) else videos
-        files = int((table["file"] != "").sum())
-        heard = f"{files} of their files looked at" if files else "none of their files is there: only names compared"
+        there = int((table["file"] != "").sum())
+        heard = f"{there} of their files looked at" if there else "none of their files is there: only names compared"
         lines.append(f"{letter}: {name}, {len(table)} videos; {heard}")
     for kind, words in KINDS.items():
         part = found[found["kind"] == kind]
@@ -108,10 +108,12 @@ def same_content(paths: Iterable[str | Path]) -> Iterator[list[int]]:
     Yields
     ------
     list of int
-        Two or more numbers of ``paths``, in their order. A file that is named twice counts as its own copy.
+        Two or more numbers of ``paths``, in their order. A file that is named twice counts as its own copy; what is
+        not there has none.
     """
     paths = list(paths)
-    for alike in _grouped(range(len(paths)), lambda i: os.path.getsize(paths[i])):
+    states = [files.state(path) for path in paths]
+    for alike in _grouped((i for i, state in enumerate(states) if state), lambda i: states[i][0]):
         yield from _grouped(alike, lambda i: _digest(paths[i]))
 
 
@@ -132,12 +134,12 @@ def _same_files(a: pd.DataFrame, b: pd.DataFrame) -> list[tuple]:
     """Videos of both lists that are one file, or copies of one, under two names."""
     both = pd.concat([a, b], ignore_index=True)
     both = both.assign(of_a=both.index < len(a))[both["file"] != ""]
-    files, names, of_a = list(both["file"]), list(both["video_id"]), list(both["of_a"])
+    paths, names, of_a = list(both["file"]), list(both["video_id"]), list(both["of_a"])
     rows = []
-    for group in same_content(files):
+    for group in same_content(paths):
         for i in (i for i in group if of_a[i]):
             for j in (j for j in group if not of_a[j] and names[j] != names[i]):
-                rows.append(("file" if files[i] == files[j] else "content", names[i], names[j], 1.0, files[j]))
+                rows.append(("file" if paths[i] == paths[j] else "content", names[i], names[j], 1.0, paths[j]))
     return rows
 
 

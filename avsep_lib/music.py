@@ -4,7 +4,7 @@ One folder serves both lists, since MUSIC-21 holds the solos of MUSIC::
 
     videos/<id>.mp4      as fetched; videos that you have already may lie here too, in folders of their own
     availability.csv     video_id, state, reason, date, uploader: what became of each that was asked for
-    prepared/, index.csv, prepared.csv, stretches.csv       as ``preparation`` writes them
+    prepared/, fingerprints/, index.csv and the other tables of ``inventory``, which ``preparation`` writes
 
 Used by ``avsep music`` and ``datasets``.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from avsep_lib import clips, files, music_lists
+from avsep_lib import clips, files, inventory, music_lists
 from avsep_lib.settings import StudyError
 
 COLUMNS = ["video_id", "state", "reason", "date", "uploader"]
@@ -80,7 +80,7 @@ def wanted(names: Iterable[str], there: Container[str], noted: Availability, aga
     return [name for name in names if name not in there and noted.state(name) not in lost]
 
 
-def sources(root: str | Path, videos: pd.DataFrame) -> pd.DataFrame:
+def sources(root: str | Path, videos: pd.DataFrame, by_uploader: bool = False) -> pd.DataFrame:
     """The videos of a list that are there, as ``preparation.prepare`` wants them.
 
     Parameters
@@ -88,6 +88,9 @@ def sources(root: str | Path, videos: pd.DataFrame) -> pd.DataFrame:
     root : path of the folder
     videos : DataFrame
         As ``music_lists.with_splits`` gives it.
+    by_uploader : bool
+        Deal out the solos that are there anew, so that those of an uploader stand in one split. Such splits hang on
+        what could be fetched.
 
     Returns
     -------
@@ -98,7 +101,11 @@ def sources(root: str | Path, videos: pd.DataFrame) -> pd.DataFrame:
     uploader = Availability(root).table().set_index("video_id")["uploader"].to_dict()
     videos = videos[videos["video_id"].isin(there)]
     paths = [str(there[name].absolute()) for name in videos["video_id"]]
-    return videos.assign(path=paths, uploader=[uploader.get(name, "") for name in videos["video_id"]])
+    found = videos.assign(path=paths, uploader=[uploader.get(name, "") for name in videos["video_id"]])
+    if by_uploader:
+        solos = found["kind"] == "solo"
+        found.loc[solos, "split"] = clips.split_by_video(found[solos])["split"]
+    return found
 
 
 def states(root: str | Path, videos: pd.DataFrame) -> pd.DataFrame:
@@ -174,6 +181,8 @@ def card(root: str | Path, videos: pd.DataFrame, title: str) -> str:
     asked = f"between {dates.min()} and {dates.max()}" if len(dates) else "not yet"
     silent, still = usable["silent_s"].sum() / 60, usable["still_s"].sum() / 60
     lost = ", ".join(f"{count} {name}" for name, count in why_not(root, videos).items()) or "none"
+    alike = inventory.duplicates(Path(root)) or "No near-duplicates were found"
+    uploaders = _in_several_splits(Path(root))
     splits = clips.counts(usable) if len(usable) else pd.DataFrame(columns=clips.SPLITS)
     return f"""# Data card: {title} on this machine
 
@@ -183,8 +192,9 @@ Written by `avsep music`; it says what lies in this folder, not what was publish
 - **Asked for:** {asked}. **Cannot be used:** {lost}. `availability.csv` and `prepared.csv` name each with its reason.
 - **Marked** in what is usable: {silent:.1f} minutes silent, {still:.1f} minutes with a still picture (`stretches.csv`).
 - **Form:** an MP4 file for each video; 11,025 Hz mono (FLAC, 16 bits), 8 pictures a second, 256 px short side (H.264).
-- **Splits** are made of the lists, not of what is there, so they stay when a video disappears. A video has the same
-  split in MUSIC and in MUSIC-21, and duets are for the test: no model is tested on what it learned from the other list.
+- **Splits** are made of the lists, by video, so they stay when a video disappears, unless `--by-uploader` was given. A
+  video has the same split in MUSIC and in MUSIC-21, and duets are for the test: no model is tested on what it learned
+  from the other list. {alike}. {uploaders} uploaders have solos in more than one split.
 - **Truth:** none. Duets have no tracks of their own; scores are those of solos that were mixed.
 - **Rights:** the videos belong to those who made them. The project passes on their identifiers only. Whoever fetches
   them answers for it, under the law of their country and the terms of YouTube; do not pass them on.
@@ -217,6 +227,16 @@ def read_index(root: str | Path, name: str) -> pd.DataFrame:
     if chosen.empty:
         raise StudyError(f"{path}: holds no video of {music_lists.TITLES[name]}; run {commands}")
     return chosen
+
+
+def _in_several_splits(root: Path) -> int:
+    """How many uploaders have prepared solos in more than one split."""
+    path = root / "index.csv"
+    index = clips.read_index(path, check_files=False) if path.is_file() else pd.DataFrame(columns=["uploader"])
+    if "uploader" not in index or index.empty:
+        return 0
+    known = index[(index["kind"] == "solo") & (index["uploader"] != "")]
+    return int((known.groupby("uploader")["split"].nunique() > 1).sum())
 
 
 def _prepared(root: Path) -> pd.DataFrame:

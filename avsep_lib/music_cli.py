@@ -27,6 +27,8 @@ def add(commands) -> None:
     prepare = parts.add_parser("prepare", help="make small files of them for training, mark what is silent, index them")
     prepare.add_argument("--workers", type=int, metavar="N", help="processes (one for each core)")
     prepare.add_argument("--least", type=float, default=6.0, metavar="S", help="seconds of sound that it takes (6)")
+    prepare.add_argument("--by-uploader", action="store_true", help="split lists anew, each uploader in one split")
+    prepare.add_argument("--keep-splits", action="store_true", help="do not move near-duplicates into one split")
     prepare.set_defaults(command=_prepare)
 
     leaks = parts.add_parser("leaks", help="what two lists share; ends with code 2 where one video is in both")
@@ -79,23 +81,30 @@ def _download(options: argparse.Namespace) -> None:
 
 
 def _prepare(options: argparse.Namespace) -> None:
-    from avsep_lib import datasets, files, music, preparation, runs
+    from avsep_lib import datasets, files, inventory, music, preparation, runs
 
     root = _root(options)
     if _is_dataset(options.dataset):
+        if options.by_uploader:
+            raise StudyError("--by-uploader is for lists whose videos `avsep music download` has fetched")
         path, only = Path(options.dataset).expanduser().resolve(), None
         ready = not path.is_dir() or any((path / name).is_file() for name in ("index.csv", "train.csv"))
         settings = from_parameters(dataset=str(path))
-        sources = datasets.open_dataset(settings) if ready else datasets.videos_of(path)
+        sources = datasets.open_dataset(settings, check_files=False) if ready else datasets.videos_of(path)
     else:
         only = set().union(*(videos["video_id"] for videos in _lists(options.dataset).values()))
-        sources = music.sources(root, _together(options.dataset if _is_own(options.dataset) else None))
+        own = options.dataset if _is_own(options.dataset) else None
+        sources = music.sources(root, _together(own), options.by_uploader)
         if not len(sources):
             raise StudyError(f"{root / 'videos'}: holds no video of the list; run `avsep music download` first")
-    table = preparation.prepare(sources, root, options.workers, runs.Progress(), only, options.least)
+    table = preparation.prepare(
+        sources, root, options.workers, runs.Progress(), only, options.least, options.keep_splits
+    )
     print(table["state"].value_counts().to_string())
     for row in table[table["state"] != "usable"].itertuples():
         print(f"{row.video_id}: {row.state}, {row.reason}")
+    if told := inventory.duplicates(root):
+        print(f"{told}: {root / 'duplicates.csv'}")
     if not _is_dataset(options.dataset):
         with files.atomic(root / music.CARD) as part:
             part.write_text(_card(options, root))

@@ -2,8 +2,7 @@
 
 A prepared video is an MP4 file that plays anywhere (H.264, and FLAC, which loses nothing), so an index of them is an
 index like any other. Beside it lies a JSON file that says what was found: it is written last, so what has one is done.
-``prepared.csv`` lists what became of every video, ``stretches.csv`` where one is silent or its picture still. Used by
-``avsep music prepare``.
+What became of every video stands in the tables of ``inventory``. Used by ``avsep music prepare``.
 """
 
 import errno
@@ -24,7 +23,7 @@ import pandas as pd
 from joblib import cpu_count
 from joblib.externals.loky import get_reusable_executor
 
-from avsep_lib import clips, decoding, files, media
+from avsep_lib import decoding, files, fingerprints, inventory, media
 from avsep_lib.settings import StudyError
 
 SAMPLE_RATE_HZ, FPS, SHORT_SIDE_PX = 11_025, 8, 256
@@ -40,7 +39,6 @@ _GUESSED_BYTES_PER_S = 40_000  # of a prepared video, before there are any to me
 _RESERVE_BYTES = 500_000_000  # left free on the disk
 _STALE_S = 600  # a part of a file that nobody has touched for so long was left by a kill
 _NO_ROOM, _REFUSED = (errno.ENOSPC, errno.EDQUOT), (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
-_RECORD = ("state", "reason", "duration_s", "silent_s", "still_s", "bytes", "note")
 
 
 class NoRoomError(StudyError):
@@ -54,6 +52,7 @@ def prepare(
     progress: Callable[[str, int, int], None] | None = None,
     only: Container[str] | None = None,
     least_s: float = LEAST_S,
+    keep_splits: bool = False,
 ) -> pd.DataFrame:
     """Prepare what is not prepared yet, and write the index of all that can be used.
 
@@ -63,7 +62,7 @@ def prepare(
         With ``video_id``, ``path``, ``kind``, ``instruments`` and ``split``, and ``frames_path`` where pictures lie
         apart. Further columns are kept in the index. Names may be anything: they never become a path as they are.
     root : path of a folder
-        Gets ``prepared/``, ``index.csv``, ``prepared.csv`` and ``stretches.csv``.
+        Gets ``prepared/``, ``fingerprints/`` and the tables of ``inventory``, ``index.csv`` among them.
     workers : int, optional
         Processes; as many as there are cores if not given. With 0, all is done in this one, without a guard
         against files that make a decoder hang or die.
@@ -73,6 +72,9 @@ def prepare(
         Names of the videos to prepare now. Of the others, what is prepared already stays in the index.
     least_s : float
         Seconds that a video must last and sound, without its silent stretches; a clip of the published length.
+    keep_splits : bool
+        Leave near-duplicates in the splits that they have in ``sources``. Else they all move to the last of training,
+        validation and test that one of them has, so that none is tested on what it was trained on.
 
     Returns
     -------
@@ -107,7 +109,7 @@ def prepare(
     for name in missing:
         changed = f"{asked[name][0]}: changed while it was read; prepare it again"
         records[name] = records[name] or _broken(*asked[name], changed)
-    return _write_tables(sources, records, targets, root)
+    return inventory.write(sources, records, targets, root, keep_splits, progress)
 
 
 def safe_name(video_id: str) -> str:
@@ -169,6 +171,7 @@ def _prepared(path: str, frames_path: str, target: Path, least_s: float) -> dict
             "reason": f"{silent_s:.0f} of {duration_s:.0f} s are below {SILENT_DB:.0f} dB",
         }
     still = stretches(_write(frames_path, sound, target), 1 / FPS, _STILLNESS_S, duration_s)
+    fingerprints.keep(target, target.parent.with_name(inventory.FINGERPRINTS))
     return found | {"state": "usable", "still": still, "still_s": _total(still), "bytes": target.stat().st_size}
 
 
@@ -419,30 +422,3 @@ def _length_s(path: str) -> float:
             return min((container.duration or 0) / decoding.av.time_base, _LONGEST_S)
     except StudyError:
         return 0.0
-
-
-# Tables
-
-
-def _write_tables(sources: pd.DataFrame, records: dict, targets: dict, root: Path) -> pd.DataFrame:
-    """The index of what can be used, what became of every video, and where stretches are."""
-    rows = [{"video_id": name, **{key: record[key] for key in _RECORD}} for name, record in records.items() if record]
-    table = pd.DataFrame(rows, columns=["video_id", *_RECORD])
-    marks = [(name, what, *piece) for name, record in records.items() if record
-             for what in ("silent", "still") for piece in record[what]]  # fmt: skip
-    _write_csv(table, root / "prepared.csv")
-    _write_csv(pd.DataFrame(marks, columns=["video_id", "what", "from_s", "to_s"]), root / "stretches.csv")
-    usable = table[table["state"] == "usable"].set_index("video_id")
-    index = sources[sources["video_id"].isin(usable.index)].drop(columns=["frames_path", "n_frames"], errors="ignore")
-    found = {column: index["video_id"].map(usable[column]) for column in ("duration_s", "silent_s", "still_s")}
-    index = index.assign(**found, path=[str(targets[name]) for name in index["video_id"]])
-    if len(index):
-        clips.write_index(index[[*clips.COLUMNS, *(c for c in index if c not in clips.COLUMNS)]], root / "index.csv")
-    else:
-        (root / "index.csv").unlink(missing_ok=True)
-    return table
-
-
-def _write_csv(table: pd.DataFrame, path: Path) -> None:
-    with files.atomic(path) as part:
-        table.to_csv(part, index=False, errors="backslashreplace")

@@ -192,8 +192,26 @@ def inherit(index: pd.DataFrame, known: pd.DataFrame, alike: pd.DataFrame | None
     places = pd.Series(pd.Categorical(known["split"], clips.SPLITS).codes, index=range(len(index), len(both)))
     latest = places.groupby(names.iloc[len(index) :]).max()
     mine = names.iloc[: len(index)].map(latest)
-    split = [clips.SPLITS[int(place)] if place >= 0 else old for place, old in zip(mine, index["split"], strict=True)]
-    return index.assign(split=split)
+    return index.assign(split=_named_splits(mine, index["split"]))
+
+
+def together(index: pd.DataFrame, alike: pd.DataFrame) -> pd.DataFrame:
+    """Move near-duplicates that stand in several splits into the last of training, validation and test among these.
+
+    Parameters
+    ----------
+    index : table as in :func:`groups`, with ``split``; its uploaders do not count, since one may have most videos
+    alike : as in :func:`groups`
+
+    Returns
+    -------
+    DataFrame
+        A copy in the same order.
+    """
+    names = groups(index.drop(columns="uploader", errors="ignore"), alike)
+    places = pd.Series(pd.Categorical(index["split"], clips.SPLITS).codes, index=index.index)
+    latest = places.groupby(names).transform("max")
+    return index.assign(split=_named_splits(latest, index["split"]))
 
 
 def column(index: pd.DataFrame, name: str) -> list[str]:
@@ -201,6 +219,11 @@ def column(index: pd.DataFrame, name: str) -> list[str]:
     if name not in index.columns:
         return [""] * len(index)
     return index[name].fillna("").astype(str).str.strip().tolist()
+
+
+def _named_splits(places: pd.Series, before: pd.Series) -> list[str]:
+    """The names of splits by their numbers; where there is none, what was before."""
+    return [clips.SPLITS[int(place)] if place >= 0 else old for place, old in zip(places, before, strict=True)]
 
 
 def _with_tested(index: pd.DataFrame, tested: pd.DataFrame, alike: pd.DataFrame | None) -> np.ndarray:

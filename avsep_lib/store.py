@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,7 @@ ROOM = 1.1
 """Short side of kept pictures as a multiple of what a net sees: room for the random squares of training."""
 _OPEN_FILES = 256
 """Files that are memory-mapped at a time; each takes one of the files that a process may have open."""
+_UNUSABLE = ("path", "video_id", "reason")
 
 
 class Row(NamedTuple):
@@ -85,7 +87,13 @@ class VideoStore:
         Raises
         ------
         StudyError
-            For a video that is missing, broken, silent, without sound or shorter than a clip, by name.
+            If none of the videos can be used, or if one of the rendered data set cannot: it can be made again.
+
+        Warns
+        -----
+        UserWarning
+            If a video is missing, broken, silent, without sound or shorter than a clip. It is set aside, see
+            :meth:`usable`, and ``store/unusable.csv`` says why.
         """
         computing = {"sound": self._read_sound}
         if backbone is not None:
@@ -93,14 +101,21 @@ class VideoStore:
             compute = self._compute_features if backbone.frozen else self._pack_pictures
             computing[kind] = lambda video_id: compute(video_id, backbone)
         held = {kind: _names_in(self.folder / kind) for kind in computing}  # one question for all videos
+        refused = {}
         for done, video_id in enumerate(self.rows):
-            missing = [kind for kind in computing if not self._sharded(video_id, kind)]
-            source = self._source(video_id) if missing else []
-            for kind in missing:
-                if self._name(video_id, kind, source) not in held[kind]:
-                    self._keep(video_id, kind, computing[kind](video_id))
+            try:
+                self._prepare_video(video_id, computing, held)
+            except StudyError as error:
+                if self.settings.dataset == "rendered":
+                    raise
+                refused[video_id] = str(error)
             if progress:
                 progress("preparing videos", done + 1, len(self.rows))
+        self._set_aside(refused)
+
+    def usable(self, index: pd.DataFrame) -> pd.DataFrame:
+        """The rows of an index whose videos :meth:`prepare` has not set aside."""
+        return index[index["video_id"].isin(self.rows)].reset_index(drop=True)
 
     def sound(self, video_id: str) -> np.ndarray:
         """Samples of a whole video, float32 (L,), at the settings' sample rate."""
@@ -151,6 +166,32 @@ class VideoStore:
     def all_pictures(self, video_id: str) -> np.ndarray:
         """The pictures that :meth:`all_features` stands for, uint8 (P, S, S, 3)."""
         return self._square(video_id, grid_times_s(len(self.sound(video_id)), self.settings))
+
+    def _prepare_video(self, video_id: str, computing: dict[str, Callable], held: dict[str, set[str]]) -> None:
+        """Compute what lacks of one video."""
+        missing = [kind for kind in computing if not self._sharded(video_id, kind)]
+        source = self._source(video_id) if missing else []
+        for kind in missing:
+            if self._name(video_id, kind, source) not in held[kind]:
+                self._keep(video_id, kind, computing[kind](video_id))
+
+    def _set_aside(self, refused: dict[str, str]) -> None:
+        """Go on without some videos; ``unusable.csv`` lists them beside those of other indices."""
+        first, path = next(iter(refused.values()), ""), self.folder / "unusable.csv"
+        if refused and len(refused) == len(self.rows):
+            raise StudyError(f"none of {len(refused)} videos can be used; the first: {first}")
+        if refused or path.is_file():
+            rows = [(self.rows[video_id].path, video_id, reason) for video_id, reason in refused.items()]
+            others = _refused_before(path, {row.path for row in self.rows.values()})
+            with files.atomic(path) as part:
+                pd.concat([others, pd.DataFrame(rows, columns=_UNUSABLE)]).to_csv(
+                    part, index=False, errors="backslashreplace"
+                )
+        if refused:
+            left_out = f"{len(refused)} of {len(self.rows)} videos cannot be used and are left out"
+            warnings.warn(f"{left_out}; {path} says why. The first: {first}", stacklevel=3)
+        for video_id in refused:
+            del self.rows[video_id]
 
     def _read_sound(self, video_id: str) -> np.ndarray:
         settings, path = self.settings, self.rows[video_id].path
@@ -261,6 +302,14 @@ def _digest(decides: list[object]) -> str:
 def _names_in(folder: Path) -> set[str]:
     """Names of the files in a folder that need not be there."""
     return set(os.listdir(folder)) if folder.is_dir() else set()
+
+
+def _refused_before(path: Path, asked: set[str]) -> pd.DataFrame:
+    """The table of videos that were set aside, without those that were asked for again."""
+    if not path.is_file():
+        return pd.DataFrame(columns=_UNUSABLE)
+    known = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return known[~known["path"].isin(asked)]
 
 
 def grid_times_s(samples: int, settings: Settings) -> np.ndarray:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from made_up_youtube import serving
 
-from avsep_lib import cli, clips, media, music_download, music_lists
+from avsep_lib import cli, clips, media, music, music_download, music_lists
 
 
 def run(capsys, *arguments):
@@ -27,13 +27,18 @@ def refused(capsys, *arguments):
     return error
 
 
+def write_noise(path, seed=0):
+    """A video of 7 s."""
+    rng = np.random.default_rng(seed)
+    pictures = [rng.integers(0, 255, (48, 64, 3), dtype=np.uint8) for _ in range(70)]
+    media.write_video(path, pictures, 10, 0.1 * rng.normal(size=7 * 22_050), 22_050)
+
+
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):
-    """A video of 7 s."""
-    rng = np.random.default_rng(0)
-    pictures = [rng.integers(0, 255, (48, 64, 3), dtype=np.uint8) for _ in range(70)]
+    """The path of a video of 7 s."""
     path = tmp_path_factory.mktemp("film") / "film.mp4"
-    media.write_video(path, pictures, 10, 0.1 * rng.normal(size=7 * 22_050), 22_050)
+    write_noise(path)
     return path
 
 
@@ -99,6 +104,47 @@ def test_an_index_of_one_s_own_videos_is_prepared_too(capsys, tmp_path, film):
     assert index.video_id.tolist() == ["../one"] and index.path[0].startswith(str(tmp_path / "root/prepared"))
 
 
+def test_what_an_index_names_and_is_not_there_is_listed(capsys, tmp_path, film):
+    shutil.copy(film, tmp_path / "one.mp4")
+    rows = [[name, f"{name}.mp4", "solo", "flute", "train", 7.0] for name in ("none", "one")]
+    pd.DataFrame(rows, columns=clips.COLUMNS).to_csv(tmp_path / "index.csv", index=False)
+    said = run(capsys, "prepare", "--dataset", tmp_path / "index.csv", "--root", tmp_path / "root", "--workers", 0)
+    assert f"none: broken, {tmp_path / 'none.mp4'}: does not exist" in said
+    assert clips.read_index(tmp_path / "root/index.csv").video_id.tolist() == ["one"]
+
+
+def test_uploaders_of_a_list_may_be_kept_in_one_split(capsys, tmp_path, film):
+    videos = music_lists.with_splits()
+    tubas = videos[videos.instruments == "tuba"]
+    chosen = [*tubas[tubas.split == "train"].video_id[:3], *tubas[tubas.split == "test"].video_id[:2]]
+    noted = music.Availability(tmp_path)
+    (tmp_path / "videos").mkdir()
+    for number, name in enumerate(chosen):
+        write_noise(tmp_path / f"videos/{name}.mp4", number)
+        noted.note(name, "fetched", uploader="one" if number in (0, 4) else f"other{number}")
+    common = ("prepare", "--root", tmp_path, "--workers", 0)
+    run(capsys, *common)
+    assert "1 uploaders have solos in more than one split" in (tmp_path / "DATA_CARD.md").read_text()
+    assert clips.read_index(tmp_path / "index.csv").groupby("uploader").split.nunique()["one"] == 2
+    run(capsys, *common, "--by-uploader")
+    assert clips.read_index(tmp_path / "index.csv").groupby("uploader").split.nunique()["one"] == 1
+    card = (tmp_path / "DATA_CARD.md").read_text()
+    assert "0 uploaders have solos in more than one split" in card and "No near-duplicates were found" in card
+
+
+def test_near_duplicates_are_told_of_and_may_stay_where_they_are(capsys, tmp_path, film):
+    (tmp_path / "set").mkdir()
+    for name in ("one", "two"):
+        shutil.copy(film, tmp_path / f"set/{name}.mp4")
+    rows = [["one", "one.mp4", "solo", "flute", "train", 7.0], ["two", "two.mp4", "solo", "flute", "test", 7.0]]
+    pd.DataFrame(rows, columns=clips.COLUMNS).to_csv(tmp_path / "set/index.csv", index=False)
+    common = ("prepare", "--dataset", tmp_path / "set", "--root", tmp_path / "root", "--workers", 0)
+    assert "for which 1 videos changed their split" in run(capsys, *common)
+    assert set(clips.read_index(tmp_path / "root/index.csv").split) == {"test"}
+    assert "for which 0 videos changed their split" in run(capsys, *common, "--keep-splits")
+    assert list(clips.read_index(tmp_path / "root/index.csv").split) == ["train", "test"]
+
+
 def test_a_folder_of_one_s_own_videos_is_prepared_too(capsys, tmp_path, film):
     for name in ("flute/one", "tuba/two", "flute+tuba/both"):
         (tmp_path / f"mine/{name}.mp4").parent.mkdir(parents=True, exist_ok=True)
@@ -131,6 +177,7 @@ def test_a_planted_leak_between_two_lists_is_named_and_ends_with_code_2(capsys, 
         (["download", "--most", "-1"], "--most"),
         (["prepare"], "avsep music download"),
         (["prepare", "--dataset", "nowhere/index.csv"], "nowhere"),
+        (["prepare", "--dataset", "nowhere/index.csv", "--by-uploader"], "--by-uploader is for lists"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(capsys, tmp_path, arguments, words):

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avsep_lib import clips, media, preparation
+from avsep_lib import clips, fingerprints, inventory, media, preparation
 from avsep_lib.settings import StudyError
 
 RATE_HZ = 22_050
@@ -116,7 +116,7 @@ def test_a_second_run_does_nothing_and_changes_nothing(prepared):
 
 
 def test_a_video_that_changed_is_prepared_again_and_no_other(prepared, tmp_path):
-    shutil.copytree(prepared.root / "prepared", tmp_path / "root/prepared")
+    shutil.copytree(prepared.root, tmp_path / "root")
     sources = prepared.sources[prepared.sources.video_id.isin(["whole", "short"])]
     longer = film(tmp_path / "short.mp4", seed=3)
     sources = sources.assign(path=[str(longer) if name == "short" else path
@@ -243,14 +243,59 @@ def test_killed_and_started_again_it_goes_on_from_what_is_there(tmp_path):
         process.send_signal(signal.SIGKILL)
     assert lines[3].split()[-2:] == ["3", "20"]
     time.sleep(0.5)  # its workers see that it is gone
-    done = {path: path.stat().st_mtime_ns for path in (tmp_path / "root/prepared").glob("[!.]*.mp4")}
+    folder = tmp_path / "root/prepared"
+    done = {path: path.stat().st_mtime_ns for path in folder.glob("[!.]*.mp4") if path.with_suffix(".json").exists()}
     assert 3 <= len(done) < 19 and not (tmp_path / "root/index.csv").exists()
     found = preparation.prepare(pd.read_csv(tmp_path / "sources.csv", dtype=str), tmp_path / "root", 0)
     assert found.state.value_counts().to_dict() == {"usable": 19, "broken": 1} and found.state[9] == "broken"
-    assert all(
-        path.stat().st_mtime_ns == changed for path, changed in done.items() if path.with_suffix(".json").exists()
-    )
+    assert all(path.stat().st_mtime_ns == changed for path, changed in done.items())
     assert len(clips.read_index(tmp_path / "root/index.csv")) == 19
+
+
+@pytest.fixture(scope="module")
+def doubled(tmp_path_factory):
+    """Five different videos, a quieter and shorter copy of the second, and one with the sound of the third alone."""
+    folder = tmp_path_factory.mktemp("doubled")
+    paths = [tune(folder / f"tune{number}.mp4", number) for number in range(5)]
+    paths += [tune(folder / "again.mp4", 1, gain=0.4, seconds=9), tune(folder / "heard.mp4", 2, seen=7)]
+    return table(*paths).assign(split=["train", "train", "validation", "train", "test", "test", "train"])
+
+
+def tune(path, number, gain=1.0, seconds=11, seen=None):
+    """A video of notes that belong to its number, before a picture that does."""
+    times = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
+    notes = np.random.default_rng(number).uniform(200, 3000, 60)
+    sound = gain * 0.2 * np.sin(2 * np.pi * notes[(times / 0.2).astype(int)] * (times % 0.2))
+    rng = np.random.default_rng(number if seen is None else seen)
+    picture = rng.integers(0, 255, (6, 8, 3), dtype=np.uint8).repeat(8, axis=0).repeat(8, axis=1)
+    media.write_video(path, [picture] * (seconds * 8), 8, sound, RATE_HZ)
+    return path
+
+
+@pytest.mark.parametrize("keep_splits", [False, True])
+def test_near_duplicates_are_listed_and_stand_in_one_split(doubled, tmp_path, keep_splits):
+    preparation.prepare(doubled, tmp_path, 2, keep_splits=keep_splits)
+    index = clips.read_index(tmp_path / "index.csv").set_index("video_id")
+    moved = {} if keep_splits else {"tune1": "test", "heard": "validation"}
+    assert index.split.to_dict() == dict(zip(doubled.video_id, doubled.split, strict=True)) | moved
+    pairs = pd.read_csv(tmp_path / "duplicates.csv")
+    assert {frozenset(pair) for pair in zip(pairs["first"], pairs["second"], strict=True)} == {
+        frozenset(("tune1", "again")), frozenset(("tune2", "heard"))
+    }  # fmt: skip
+    assert list(pairs.columns) == list(inventory.DUPLICATES) and set(pairs.by) == {"sound", "picture"}
+    listed = pairs[pairs.by == "sound"].set_index("second")
+    assert listed.first_listed.to_dict() == {"again": "train", "heard": "validation"}
+    told = inventory.duplicates(tmp_path)
+    assert f"{len(pairs)} pairs of near-duplicates" in told and f"{len(moved)} videos changed their split" in told
+
+
+def test_a_root_that_has_moved_keeps_its_fingerprints(doubled, tmp_path, monkeypatch):
+    preparation.prepare(doubled.iloc[:2], tmp_path / "here", 0)
+    (tmp_path / "here").rename(tmp_path / "there")
+    monkeypatch.setattr(fingerprints, "of_video", None)
+    told = []
+    preparation.prepare(doubled.iloc[:2], tmp_path / "there", 0, lambda *now: told.append(now))
+    assert not told and inventory.duplicates(tmp_path / "there") == ""
 
 
 def test_half_written_files_of_a_killed_run_are_swept_when_they_are_old(made, tmp_path):
@@ -267,9 +312,9 @@ def fragile(path, frames_path, target, least_s, guarded=preparation._guarded):
     """What a process does with a video, with a decoder that dies or hangs at some."""
 
     def audio_blocks(path, rate, read=media.audio_blocks):
-        if "dies" in path:
+        if "dies" in str(path):
             os.abort()
-        if "hangs" in path:
+        if "hangs" in str(path):
             time.sleep(60)
         return read(path, rate)
 

@@ -127,3 +127,13 @@ def test_after_inheriting_neither_list_trains_what_the_other_tests():
         splits.check_apart(one[one.split == "train"], other[other.split != "train"])
     with pytest.raises(StudyError):
         splits.check_apart(MUSIC21[MUSIC21.split == "train"], MUSIC[MUSIC.split != "train"])
+
+
+def test_near_duplicates_move_to_the_last_of_their_splits_and_uploaders_do_not_count():
+    index = pd.DataFrame(
+        {"video_id": list("abcdef"), "split": ["train", "validation", "train", "test", "train", "train"]}
+    )
+    alike = pd.DataFrame({"first": [0, 2, 4], "second": [1, 3, 5]})
+    moved = splits.together(index.assign(uploader="one"), alike)
+    assert list(moved.split) == ["validation", "validation", "test", "test", "train", "train"]
+    assert splits.together(index, alike.iloc[:0]).equals(index)

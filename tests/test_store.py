@@ -2,6 +2,7 @@
 
 import dataclasses
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -191,6 +192,32 @@ def test_a_bad_video_is_named_and_the_good_ones_are_kept(own, index, backbone, t
     assert str(path) in text and "\n" not in text
     assert VideoStore(index.iloc[[0]], own).all_features(index.video_id[0]).size
     assert not [file for file in files(own.data_folder) if file.name.startswith(".")]
+
+
+def test_bad_videos_of_an_index_are_set_aside_and_listed(own, index, backbone, tmp_path):
+    paths = [bad_video(kind, tmp_path, own) for kind in ("broken", "silent", "short", "blind")]
+    bad = index.iloc[:4].assign(video_id=[path.stem for path in paths], path=list(map(str, paths)))
+    bad["frames_path"] = bad["path"]
+    both = pd.concat([index.iloc[[0]], bad, index.iloc[[2]]], ignore_index=True)
+    settings = dataclasses.replace(own, dataset="index.csv")
+    kept, listed = VideoStore(both, settings), own.data_folder / "store" / "unusable.csv"
+    with pytest.warns(
+        UserWarning, match=r"4 of 6 videos .* left out; .*unusable\.csv says why\. The first: .*broken\.mp4"
+    ):
+        kept.prepare(backbone)
+    assert list(kept.usable(both).video_id) == list(index.video_id[[0, 2]])
+    told = pd.read_csv(listed)
+    assert list(told.video_id) == ["broken", "silent", "short", "blind"]
+    assert all(Path(path).name in reason for path, reason in zip(told.path, told.reason, strict=True))
+
+    VideoStore(index.iloc[[0]], settings).prepare(backbone)  # speaks of no other video
+    assert len(pd.read_csv(listed)) == 4
+    Path(paths[1]).write_bytes(Path(index.path[1]).read_bytes())
+    with pytest.warns(UserWarning, match="3 of 6"):
+        VideoStore(both, settings).prepare(backbone)
+    assert "silent" not in list(pd.read_csv(listed).video_id)
+    with pytest.raises(StudyError, match=r"none of 3 videos can be used; the first: .*broken\.mp4"):
+        VideoStore(bad.iloc[[0, 2, 3]], settings).prepare(backbone)
 
 
 def test_levels():
