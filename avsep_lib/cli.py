@@ -49,6 +49,20 @@ def _train(options: argparse.Namespace) -> None:
         print(path)
 
 
+def _pack(options: argparse.Namespace) -> None:
+    from avsep_lib import backbones, clips, datasets, runs, shards
+    from avsep_lib.store import VideoStore
+
+    settings = backbones.with_available_backbone(from_parameters(options.preset, **_changed(options)))
+    index = datasets.open_dataset(settings, runs.Progress())
+    kept = VideoStore(index, settings)
+    backbone = backbones.Backbone(settings.backbone, settings.pretrained).to(runs.choose_device(settings.device))
+    kept.prepare(backbone, runs.Progress())
+    table = shards.pack(kept.kept(), options.folder, options.shard_mb, runs.Progress())
+    clips.write_index(kept.usable(index), options.folder / shards.VIDEOS)
+    print(f"{table}\n{options.folder / shards.VIDEOS}")
+
+
 def _separate(options: argparse.Namespace) -> None:
     from avsep_lib import networks, outcome, runs
 
@@ -127,8 +141,13 @@ def _changed(options: argparse.Namespace) -> dict[str, object]:
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     """What names the settings of a study."""
     parser.add_argument("--preset", choices=STUDIES, default="laptop", help="size of the run (laptop)")
-    parser.add_argument("--dataset", help="rendered, music, music21, an index.csv, or lists (rendered)")
+    parser.add_argument(
+        "--dataset", help="rendered, music, music21, an index.csv, lists, or a folder of videos (rendered)"
+    )
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="change single settings")
+
+
+def _add_out(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help="folder for results, figures and checkpoints (the project)")
 
 
@@ -166,12 +185,14 @@ def _parser() -> argparse.ArgumentParser:
 
     study = commands.add_parser("study", help="run the notebooks in order and write tables, figures and pages")
     _add_settings(study)
+    _add_out(study)
     study.add_argument("--only", nargs="+", default=[], metavar="NN", help="numbers of the notebooks to run")
     study.add_argument("--real", type=Path, metavar="DIR", help="real clips that notebook 04 scores too (none)")
     study.set_defaults(command=_study)
 
     compare = commands.add_parser("compare", help="train what notebook 04 compares with, each for the time ours took")
     _add_settings(compare)
+    _add_out(compare)
     compare.add_argument("--only", nargs="+", default=[], metavar="NAME", help="recipes of avsep_lib/recipes.py (all)")
     compare.set_defaults(command=_compare)
 
@@ -184,6 +205,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_separate(commands.add_parser("separate", help="give each player of a video their own track"))
 
     music_cli.add(commands)
+
+    pack = commands.add_parser("pack", help="put what a training reads of a data set into a few files that hosts share")
+    pack.add_argument("folder", type=Path, metavar="DIR", help="folder of the shards")
+    _add_settings(pack)
+    pack.add_argument("--shard-mb", type=int, default=256, metavar="MB", help="megabytes of a shard (256)")
+    pack.set_defaults(command=_pack)
 
     bank = commands.add_parser("bank", help="fetch free sounds and have every instrument played on them")
     bank.add_argument("--folder", type=Path, default=_BANK, metavar="DIR", help="folder of the bank (data/bank)")
@@ -208,7 +235,7 @@ def _parser() -> argparse.ArgumentParser:
         training.add_argument(
             "--set", nargs="+", default=[], metavar="NAME=VALUE", help="change settings, of avsep_lib/settings.py"
         )
-        training.add_argument("--out", type=Path, help="folder for results and checkpoints (the project)")
+        _add_out(training)
 
     real = commands.add_parser("score-real", help="score the weights of the project on a folder of real clips")
     real.add_argument("folder", type=Path, metavar="DIR", help="laid out as docs/real_clips.md says")

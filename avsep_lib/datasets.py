@@ -46,10 +46,11 @@ def open_dataset(
     UserWarning
         If videos of a folder cannot be used; it names the table that says why.
     """
+    check_files = check_files and not settings.shards
     if settings.dataset == "rendered":
         return clips.read_index(rendered.render(settings, progress), instruments=settings.instruments)
     if settings.dataset in music_lists.NAMES:
-        return music.read_index(settings.data_folder / "music", settings.dataset)
+        return music.read_index(settings.data_folder / "music", settings.dataset, check_files)
     path = Path(settings.dataset).expanduser()
     if path.is_dir() and "train" in list_formats.in_folder(path):
         return list_formats.read_folder(path, settings.seed)
@@ -59,7 +60,7 @@ def open_dataset(
     if not path.is_file():
         raise StudyError(f"dataset {settings.dataset!r} is neither 'rendered' nor a file or folder that is there")
     if _has_header(path):
-        return clips.read_index(path, check_files=check_files and not settings.shards)
+        return clips.read_index(path, check_files=check_files)
     return clips.split_by_video(clips.read_sound_of_pixels_index(path), seed=settings.seed)
 
 

@@ -209,7 +209,7 @@ Written by `avsep music`; it says what lies in this folder, not what was publish
 """
 
 
-def read_index(root: str | Path, name: str) -> pd.DataFrame:
+def read_index(root: str | Path, name: str, check_files: bool = True) -> pd.DataFrame:
     """The usable videos of a list, as ``clips.read_index`` gives them.
 
     Raises
@@ -221,7 +221,7 @@ def read_index(root: str | Path, name: str) -> pd.DataFrame:
     commands = f"`avsep music download --dataset {name}`, then `avsep music prepare --dataset {name}`"
     if not path.is_file():
         raise StudyError(f"{path}: is not there, so no video of {music_lists.TITLES[name]} is prepared; run {commands}")
-    index = clips.read_index(path)
+    index = clips.read_index(path, check_files=check_files)
     listed = index["lists"].str.split("+") if "lists" in index else pd.Series([[]] * len(index))
     chosen = index[[name in names for names in listed]].reset_index(drop=True)
     if chosen.empty:

@@ -27,6 +27,8 @@ from avsep_lib.files import atomic
 from avsep_lib.settings import StudyError
 
 INDEX = "index.csv"
+VIDEOS = "videos.csv"
+"""The index of the videos themselves, which ``avsep pack`` puts beside that of the shards."""
 COLUMNS = ("video_id", "kind", "made_by", "source", "shard", "offset", "dtype", "shape")
 KINDS = ("sound", "features", "pictures")
 _OPEN_SHARDS = 64  # memory-mapped at a time

@@ -5,15 +5,18 @@ import io
 import json
 import os
 import pickle
+import shutil
 import tarfile
 
 import fsspec
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from avsep_lib import clips, datasets, mixtures, shards
-from avsep_lib.settings import StudyError
+from avsep_lib import cli, clips, datasets, mixtures, protocol, shards
+from avsep_lib.backbones import Backbone
+from avsep_lib.settings import StudyError, from_parameters
 from avsep_lib.store import VideoStore
 
 MADE_BY = "0123456789abcdef"
@@ -232,3 +235,30 @@ def test_an_index_whose_videos_lie_elsewhere_is_opened_where_there_are_shards(sh
     pd.testing.assert_frame_equal(opened, elsewhere)
     with pytest.raises(StudyError, match="does not exist"):
         datasets.open_dataset(dataclasses.replace(settings, dataset=str(tmp_path / "index.csv"), shards=""))
+
+
+def test_a_data_set_is_packed_by_one_command_and_trained_on_where_no_video_is(index, tmp_path, capsys):
+    solos = clips.choose(index, kind="solo")
+    (tmp_path / "videos").mkdir()
+    copies = [shutil.copy(path, tmp_path / "videos") for path in solos.path]
+    (tmp_path / "videos/broken.mp4").write_bytes(b"no video")
+    rows = solos.assign(path=copies, frames_path=copies)
+    broken = str(tmp_path / "videos/broken.mp4")
+    bad = rows.iloc[[0]].assign(video_id="broken", path=broken, frames_path=broken)
+    clips.write_index(pd.concat([rows, bad]), tmp_path / "index.csv")
+    command = ["pack", tmp_path / "shards", "--preset", "smoke", "--dataset", tmp_path / "index.csv"]
+    with pytest.warns(UserWarning, match="1 of .* left out"):
+        assert cli.main([*map(str, command), "--set", f"data_root={tmp_path / 'data'}"]) == 0
+    assert str(tmp_path / "shards/videos.csv") in capsys.readouterr().out
+    shutil.rmtree(tmp_path / "videos")
+    shutil.rmtree(tmp_path / "data")
+
+    places = {"shards": str(tmp_path / "shards"), "dataset": str(tmp_path / "shards/videos.csv")}
+    settings = from_parameters("smoke", **places, data_root=str(tmp_path / "data"), device="cpu")
+    there = datasets.open_dataset(settings)
+    assert set(there.video_id) == set(solos.video_id)
+    protocol.check_disjoint(there)
+    kept = VideoStore(there, settings)
+    kept.prepare(Backbone(settings.backbone))
+    batch = next(iter(mixtures.training_loader(mixtures.Mixer(clips.choose(there, "train"), kept, settings), True)))
+    assert torch.isfinite(batch["sources"]).all() and not (tmp_path / "data").exists()
