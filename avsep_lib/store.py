@@ -55,6 +55,7 @@ class VideoStore:
         self.settings = settings
         rows = map(Row, *(index[column] for column in Row._fields))
         self.rows = dict(zip(index["video_id"], rows, strict=True))
+        self.refused: set[str] = set()
         self.folder = settings.data_folder / "store"
         self.shards = shards.Shards(settings.shards) if settings.shards else None
         self._made_by = {kind: _digest([*_decides(kind, settings), settings.fps]) for kind in shards.KINDS}
@@ -115,7 +116,7 @@ class VideoStore:
 
     def usable(self, index: pd.DataFrame) -> pd.DataFrame:
         """The rows of an index whose videos :meth:`prepare` has not set aside."""
-        return index[index["video_id"].isin(self.rows)].reset_index(drop=True)
+        return index[~index["video_id"].isin(self.refused)].reset_index(drop=True)
 
     def sound(self, video_id: str) -> np.ndarray:
         """Samples of a whole video, float32 (L,), at the settings' sample rate."""
@@ -192,6 +193,7 @@ class VideoStore:
             warnings.warn(f"{left_out}; {path} says why. The first: {first}", stacklevel=3)
         for video_id in refused:
             del self.rows[video_id]
+        self.refused |= refused.keys()
 
     def _read_sound(self, video_id: str) -> np.ndarray:
         settings, path = self.settings, self.rows[video_id].path

@@ -113,6 +113,10 @@ def test_a_copy_within_one_split_is_no_leak(index, tmp_path):
     protocol.check_disjoint(planted(index, path=str(copy), split="train"))
 
 
+def test_a_host_that_has_shards_alone_need_not_have_the_files(index):
+    protocol.check_disjoint(index.assign(path=[f"/elsewhere/{name}.mp4" for name in index.video_id]))
+
+
 # The document
 
 

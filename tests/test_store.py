@@ -206,6 +206,7 @@ def test_bad_videos_of_an_index_are_set_aside_and_listed(own, index, backbone, t
     ):
         kept.prepare(backbone)
     assert list(kept.usable(both).video_id) == list(index.video_id[[0, 2]])
+    assert kept.usable(index).equals(index)  # it knows nothing against the others
     told = pd.read_csv(listed)
     assert list(told.video_id) == ["broken", "silent", "short", "blind"]
     assert all(Path(path).name in reason for path, reason in zip(told.path, told.reason, strict=True))
