@@ -13,7 +13,7 @@ from avsep_lib.fingerprints import MIRRORED, Fingerprint
 
 LEAST_MARKS = 8
 """So many marks of two sounds must agree, at one delay between them,"""
-LEAST_SOUND_SHARE = 0.025
+LEAST_SOUND_SHARE = 0.06
 """and be such a part of the marks of the shorter one."""
 SAME_BITS = 6
 """Two pictures are the same if their fingerprints differ in no more bits than this."""
