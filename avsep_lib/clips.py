@@ -21,12 +21,13 @@ import math
 import os
 import re
 from collections.abc import Hashable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from avsep_lib import dealing, folders
+from avsep_lib import dealing, folders, instrument_names, media
 from avsep_lib.files import atomic
 from avsep_lib.settings import StudyError
 
@@ -34,8 +35,10 @@ COLUMNS = ("video_id", "path", "kind", "instruments", "split", "duration_s")
 KINDS = ("solo", "duet")  # a piece for one player, and for several
 SPLITS = ("train", "validation", "test")
 SOUND_OF_PIXELS_FPS = 8
-SECONDS_FPS = 1  # lists of CCoL, iQuery and CLIPSep count a picture for each second
+SECONDS_FPS = 1  # lists of CCoL, CLIPSep, and those of iQuery for MUSIC count a picture for each second
 _LEVELS_UP = 3  # how far above a Sound-of-Pixels list its files are looked for
+_BELOW = ("", "data", "AVE_Dataset")  # and below these, where a list leaves out its folders
+_LISTENED = 3  # sounds of a list whose length is held against what it counts
 _PLAIN = re.compile(r"(?!\s*$)[^/\0]+(/[^/\0]+)*")  # a relative path; one with dots as a part is looked at again
 _DOTS = re.compile(r"(^|/)\.{1,2}(/|$)")
 
@@ -115,16 +118,17 @@ def read_sound_of_pixels_index(
 
     Parameters
     ----------
-    path : path of the list, a CSV file without a header. The name of the folder of a row's audio is its
-        instrument; names with a space between are a duet (``flute violin``). A fourth column, as CLIPSep and
+    path : path of the list, a CSV file without a header. The name of the folder of a row's audio tells who plays,
+        as ``instrument_names.joined`` reads it (``flute violin`` is a duet). A fourth column, as CLIPSep and
         DAVIS have it, names one instrument instead (``Violin, fiddle`` is ``violin``). Relative paths are tried
         from the folder of the list and from three folders above it. Paths that begin with a slash, as CCoL and
-        iQuery write them, are tried in these folders too, and in their ``audio`` and ``frames``, ``data/audio``
-        and ``data/frames``.
+        iQuery write them, and names without a folder, as DAVIS does, are tried in these folders too, and in their
+        ``audio`` and ``frames``, also below ``data`` and ``AVE_Dataset``.
     split : the split that all its rows belong to
     root : the folder to try instead
     fps : pictures per second; 0 takes 8 for lists of Sound of Pixels, and 1 for those with a slash in front or a
-        fourth column, which count seconds
+        fourth column, which count seconds. Where the first sounds last less than half or more than twice as long,
+        their length decides: iQuery's list of AVE counts every picture.
     check_files : whether every file must be there
 
     Returns
@@ -149,18 +153,21 @@ def read_sound_of_pixels_index(
             f"{path}: has {rows.shape[1]} columns; a Sound-of-Pixels list has audio path, frames directory, number"
         )
     audio, frames, numbers, *label = (rows[column].str.strip().str.replace("\\", "/") for column in rows.columns)
-    names = [_label(text) for text in label[0]] if label else [Path(text).parent.name.split() for text in audio]
+    names = label[0].map(_label) if label else audio.map(lambda text: instrument_names.joined(Path(text).parent.name))
     audio_base, frames_base = _bases(path, audio, root, check_files)
     slashed = audio.iloc[0].startswith("/") and audio_base != Path("/")
-    fps = fps or (SECONDS_FPS if slashed or label else SOUND_OF_PIXELS_FPS)
+    paths = [os.path.normpath(audio_base / text.lstrip("/")) for text in audio]
+    counted = [_number(text) for text in numbers]
+    usual = SECONDS_FPS if slashed or label else SOUND_OF_PIXELS_FPS
+    fps = fps or (_heard_fps(paths, counted, usual) if check_files else usual)
     table = pd.DataFrame(
         {
             "video_id": [Path(text).stem for text in audio],
-            "path": [os.path.normpath(audio_base / text.lstrip("/")) for text in audio],
-            "kind": [KINDS[len(name) > 1] for name in names],
-            "instruments": ["+".join(name) for name in names],
+            "path": paths,
+            "kind": [KINDS["+" in name] for name in names],
+            "instruments": names,
             "split": split,
-            "duration_s": [_number(text) / fps for text in numbers],
+            "duration_s": [count / fps for count in counted],
             "frames_path": [os.path.normpath(frames_base / text.lstrip("/")) for text in frames],
             "n_frames": numbers,
         },
@@ -348,7 +355,17 @@ def _relative(folder, text):
 
 def _label(text):
     """A class as a fourth column names it: one instrument, whatever spaces it holds."""
-    return [text.split(",")[0].strip().lower().replace(" ", "_")]
+    return instrument_names.one(text.split(",")[0])
+
+
+def _heard_fps(paths, counted, fps):
+    """Pictures per second by the first sounds of a list, where those contradict what is usual; else that."""
+    measured = []
+    for path, count in zip(paths[:_LISTENED], counted[:_LISTENED], strict=True):
+        with suppress(media.MediaError, ZeroDivisionError):
+            measured.append(count / media.probe(path).duration_s)
+    heard = float(np.median(measured)) if measured else fps
+    return heard if heard > 2 * fps or 0 < heard < fps / 2 else fps
 
 
 def _bases(path, audio, root, check_files):
@@ -358,8 +375,8 @@ def _bases(path, audio, root, check_files):
     folder = path.absolute().parent
     bases = [Path(root).absolute()] if root is not None else [folder, *folder.parents][: _LEVELS_UP + 1]
     pairs = [(base, base) for base in bases]
-    if audio.iloc[0].startswith("/"):
-        pairs += [(base / below / "audio", base / below / "frames") for base in bases for below in ("", "data")]
+    if audio.iloc[0].startswith("/") or "/" not in audio.iloc[0]:
+        pairs += [(base / below / "audio", base / below / "frames") for base in bases for below in _BELOW]
     for sound, pictures in pairs:
         if any((sound / text.lstrip("/")).is_file() for text in audio):
             return sound, pictures

@@ -3,27 +3,39 @@
 - Sound of Pixels: rows of sound, frames, number of frames, without a header. With a slash in front: CCoL, iQuery. With
   the instrument behind: CLIPSep, DAVIS. Read by ``clips.read_sound_of_pixels_index``.
 - CCoL, iQuery, DAVIS: rows of two or more sounds that are mixed for a test (``/flute/a.wav, /cello/b.wav``).
-- Text: a name or a path in each line.
-- MUSIC: a JSON file, read by ``music_lists``.
+- Text: a name or a path in each line; with the sound and the video of a clip in each line, DSOL
+  (``<id>_0_1000.flac <id>_0_1000.mp4``).
+- AVE: rows ``Category&id&Quality&Start&End``.
+- MUSIC, Solos: a JSON file, read by ``music_lists``.
 
 Used by ``datasets``, ``splits`` and ``leaks``.
 """
 
+import re
+import warnings
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from avsep_lib import clips, music_lists
+from avsep_lib import clips, instrument_names, music_lists
 from avsep_lib.settings import StudyError
 
 FILES = {
-    "train": ("train.csv", "trainmusic.csv", "trainmusic21.csv", "TrainS335_D65.csv"),
-    "validation": ("val.csv", "ValValS100.csv"),
-    "test": ("test.csv", "testmusic.csv", "testmusic21.csv", "ValTestS130.csv", "TestD84.csv"),
-}
+    "train": ("train.csv", "trainmusic.csv", "trainmusic21.csv", "trainave.csv", "TrainS335_D65.csv",
+              "music_TrainS335_D65_f8fps_11k.csv"),
+    "validation": ("val.csv", "ValValS100.csv", "music_ValValS100_f8fps_11k.csv"),
+    "test": ("test.csv", "testmusic.csv", "testmusic21.csv", "testave.csv", "ValTestS130.csv", "TestD84.csv",
+             "music_ValTestS130_f8fps_11k.csv", "music_TestD84_f8fps_11k.csv"),
+}  # fmt: skip
 """What lists are called, by their split: Sound of Pixels and CCoL; iQuery; COF, whose names tell how many solos (S) and
 duets (D) each holds of the published split."""
 _SOUNDS = (".wav", ".mp3", ".flac", ".m4a", ".ogg", ".aac", ".opus")
+_FILES = (*_SOUNDS, ".mp4", ".webm", ".mkv", ".avi", ".mov")
+_CUT = re.compile(r"([A-Za-z0-9_-]{11})_\d+_\d+")  # a clip of a video of YouTube: its name, and from when to when
+_NEXT = re.compile(rf"({'|'.join(map(re.escape, _FILES))})\s", re.IGNORECASE)  # a file, and another behind it
+_NO_NAME = re.compile(r"[\s&?=:;|<>\"'{}]")
+_AVE_FIELDS = 5
+_SHOWN = 5  # videos that a warning names
 
 
 def in_folder(folder: str | Path) -> dict[str, list[Path]]:
@@ -39,7 +51,8 @@ def read_folder(folder: str | Path, seed: int = 0) -> pd.DataFrame:
     Parameters
     ----------
     folder : holds a list for training and others, called as ``FILES`` says
-    seed : without a test list, half of the validation videos become the test, drawn with it
+    seed : without a test list, half of the validation videos become the test, drawn with it; without one for
+        validation, a tenth of the training videos of each instrument become it
 
     Returns
     -------
@@ -50,6 +63,12 @@ def read_folder(folder: str | Path, seed: int = 0) -> pd.DataFrame:
     ------
     StudyError
         If there is no list, one of them cannot be read, or a video stands in two splits.
+
+    Warns
+    -----
+    UserWarning
+        If a video stands in two splits under two names of instruments, as one of AVE does in the lists of DAVIS: it
+        is left out of the earlier one, of training first.
     """
     parts = {split: pd.concat([clips.read_sound_of_pixels_index(path, split) for path in paths])
              for split, paths in in_folder(folder).items()}  # fmt: skip
@@ -57,8 +76,12 @@ def read_folder(folder: str | Path, seed: int = 0) -> pd.DataFrame:
         raise StudyError(f"{folder}: holds no list of videos; one for training is called {' or '.join(FILES['train'])}")
     if "test" not in parts and "validation" in parts:
         parts["validation"] = clips.split_by_video(parts["validation"], (0.0, 0.5, 0.5), seed)
-    index = pd.concat(parts.values(), ignore_index=True)
+    index = pd.concat(parts.values()).drop_duplicates(["video_id", "split"], ignore_index=True)
+    index = _without_renamed(index, folder)
     clips.check_splits(index)
+    if "test" in parts and "validation" not in parts:
+        training = index["split"] == "train"
+        index.loc[training, "split"] = clips.split_by_video(index[training], (0.9, 0.1, 0.0), seed)["split"]
     return index
 
 
@@ -81,7 +104,7 @@ def read_pairs(path: str | Path) -> pd.DataFrame:
     StudyError
         If it is no such list.
     """
-    rows = _rows(path)
+    rows = _rows(_lines(path))
     if not _are_pairs(rows):
         raise StudyError(f"{path}: is no list of mixtures; each row must name two or more sounds (/flute/a.wav, ...)")
     table = [(mixture, source, text) for mixture, row in enumerate(rows) for source, text in enumerate(row)]
@@ -122,16 +145,43 @@ def read_any(path: str | Path) -> pd.DataFrame:
         return pd.concat(lists).drop_duplicates("video_id").reset_index(drop=True)
     if path.suffix == ".json":
         return music_lists.read_list(path)
-    rows = _rows(path)
+    lines = _lines(path)
+    rows = _rows(lines)
     if "video_id" in rows[0]:
         indexed = set(clips.COLUMNS) <= set(rows[0])
         return clips.read_index(path, check_files=False) if indexed else _table(path)
     if _are_pairs(rows):
         return read_pairs(path).drop_duplicates("video_id")[["video_id", "instruments"]].reset_index(drop=True)
-    if len(rows[0]) == 1:
-        names = [_named(row[0]) for row in rows]
-        return pd.DataFrame(names, columns=["video_id", "instruments"]).drop_duplicates("video_id", ignore_index=True)
-    return clips.read_sound_of_pixels_index(path, check_files=False)
+    if all(line.count("&") == _AVE_FIELDS - 1 for line in lines):
+        names = [(video, instrument_names.one(category)) for category, video in annotations(path)]
+    elif all(len(row) == 1 for row in rows):
+        names = [_named(_told(row[0], path)) for row in rows]
+    else:
+        return clips.read_sound_of_pixels_index(path, check_files=False)
+    return pd.DataFrame(names, columns=["video_id", "instruments"]).drop_duplicates("video_id", ignore_index=True)
+
+
+def annotations(path: str | Path) -> list[tuple[str, str]]:
+    """Category and video of each line of a list of AVE, as they stand there; lines of another form are left out."""
+    lines = Path(path).read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    fields = [line.strip().split("&") for line in lines]
+    return [(row[0], row[1]) for row in fields if len(row) > 1 and row[1] != "VideoID"]
+
+
+def _without_renamed(index: pd.DataFrame, folder: str | Path) -> pd.DataFrame:
+    """An index in the order of its splits, without what stands in a later one under another name of an instrument."""
+    order = index["split"].map(clips.SPLITS.index)
+    last = order.groupby(index["video_id"]).transform("max")
+    names = index.groupby("video_id")["instruments"].transform("nunique")
+    twice = (order < last) & (names > 1)
+    if twice.any():
+        videos = index["video_id"][twice].unique()
+        warnings.warn(
+            f"{folder}: {', '.join(videos[:_SHOWN])} ({len(videos)} videos in all) stand in two splits under two names "
+            "of instruments, and are left out of the earlier one; take them out of one list",
+            stacklevel=3,
+        )
+    return index[~twice].reset_index(drop=True)
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -139,27 +189,42 @@ def _table(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=str, keep_default_na=False).drop_duplicates("video_id", ignore_index=True)
 
 
-def _rows(path: str | Path) -> list[list[str]]:
-    """The fields of a list, without spaces around them; separators of Windows are turned."""
+def _lines(path: str | Path) -> list[str]:
+    """The lines of a list that hold anything."""
     path = Path(path)
     if not path.is_file():
         raise StudyError(f"list {str(path)!r} is neither {' nor '.join(music_lists.NAMES)} nor a file that is there")
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError:
         raise StudyError(f"{path}: is no list of videos, since it is not text; check the path") from None
-    rows = [[field.strip().replace("\\", "/") for field in line.split(",")] for line in lines if line.strip()]
-    if not rows:
+    if not lines:
         raise StudyError(f"{path}: is empty; get the list again")
-    return rows
+    return lines
+
+
+def _rows(lines: list[str]) -> list[list[str]]:
+    """The fields of a list, without spaces around them; separators of Windows are turned."""
+    return [[field.strip().replace("\\", "/") for field in line.split(",")] for line in lines]
 
 
 def _are_pairs(rows: list[list[str]]) -> bool:
     return all(len(row) > 1 and all(text.lower().endswith(_SOUNDS) for text in row) for row in rows)
 
 
+def _told(text: str, path: Path) -> str:
+    """The name or the file that a line of text is; of the files of a clip, as DSOL names them, the first."""
+    files = text.split() if _NEXT.search(text) else [text]
+    if len({PurePosixPath(file).stem for file in files}) > 1 or (
+        not text.lower().endswith(_FILES) and _NO_NAME.search(PurePosixPath(text).name)
+    ):
+        raise StudyError(f"{path}: {text!r} is no name of a video; give a name or a path in each line")
+    return files[0]
+
+
 def _named(text: str) -> tuple[str, str]:
     """The name of a video and its instruments, by a path or by the name alone."""
     path = PurePosixPath(text)
-    is_path = path.suffix.lower() in (*_SOUNDS, ".mp4", ".webm", ".mkv", ".avi", ".mov")
-    return path.stem if is_path else path.name, "+".join(path.parent.name.split())
+    name = path.stem if path.suffix.lower() in _FILES else path.name
+    cut = _CUT.fullmatch(name)
+    return cut[1] if cut else name, instrument_names.joined(path.parent.name)

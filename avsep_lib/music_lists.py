@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from avsep_lib import clips
+from avsep_lib import clips, instrument_names
 from avsep_lib.settings import StudyError
 
 NAMES = ("music", "music21")
@@ -38,13 +38,14 @@ def read_list(name: str | Path) -> pd.DataFrame:
     Parameters
     ----------
     name : str or Path
-        ``music``, ``music21``, a JSON file of the form in which MUSIC was published, or a CSV file with the columns
-        above.
+        ``music``, ``music21``, a JSON file of a form in which MUSIC or Solos was published (``{"DoubleBass": [id]}``,
+        ``{"Trombone": {id: [[0, 6050]]}}``), or a CSV file with the columns above.
 
     Returns
     -------
     DataFrame
-        In the order of the list. Names of one's own list are not checked; see :func:`is_id`.
+        In the order of the list. Names of one's own list are not checked, but for those in the form of Solos, which
+        is told by them; see :func:`is_id`.
 
     Raises
     ------
@@ -129,10 +130,17 @@ def with_splits(lists: Mapping[str, pd.DataFrame] | None = None) -> pd.DataFrame
 
 
 def _from_json(path: Path) -> pd.DataFrame:
-    """A list as MUSIC was published: names of instruments, with a space between two, and their videos."""
+    """A list as MUSIC was published, where names of instruments have a space between two; or as Solos was."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    of_music = "videos" in content
     rows = []
-    for names, videos in json.loads(path.read_text(encoding="utf-8"))["videos"].items():
-        instruments = names.split()
-        kind = clips.KINDS[len(instruments) > 1]
-        rows += [(video_id, kind, "+".join(instruments)) for video_id in videos]
+    for names, videos in (content["videos"] if of_music else content).items():
+        if not isinstance(videos, list | dict):
+            raise TypeError(f"{names!r} has no list of videos")
+        instruments = instrument_names.joined(names)
+        if not instrument_names.are_known(instruments):
+            instruments = instrument_names.joined(names.replace(" ", "+"))
+        rows += [(video_id, clips.KINDS["+" in instruments], instruments) for video_id in videos]
+    if not of_music and not (rows and all(is_id(video_id) for video_id, *_ in rows)):
+        raise ValueError("it has no 'videos', and names none of YouTube by instrument")
     return pd.DataFrame(rows, columns=COLUMNS)

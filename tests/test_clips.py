@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avsep_lib import clips
+from avsep_lib import clips, media
 from avsep_lib.clips import (
     SPLITS,
     ClipsError,
@@ -389,3 +389,41 @@ def test_choose_by_number_of_players(tmp_path):
     assert set(choose(index, players=1).kind) == {"solo"}
     with pytest.raises(ClipsError, match="of split train and players 2; add some"):
         choose(index, "train", players=2)
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("Acoustic_guitar", "acoustic_guitar"), ("Violin", "violin"), ("flute_violin", "flute+violin"),
+     ("acoustic_guitar violin", "acoustic_guitar+violin"), ("xylophone-flute", "xylophone+flute"), ("Horse", "horse")],
+)  # fmt: skip
+def test_a_folder_of_a_list_tells_who_plays_however_it_is_written(tmp_path, folder, name):
+    index = read_sound_of_pixels_index(released(tmp_path, ((folder, "a", 80),)))
+    assert list(index.instruments) == [name] and list(index.kind) == ["duet" if "+" in name else "solo"]
+
+
+@pytest.mark.parametrize("above", ["", "data", "AVE_Dataset"])
+def test_rows_without_a_folder_are_looked_for_beside_the_list(tmp_path, above):
+    (tmp_path / above / "frames/a.mp4").mkdir(parents=True)
+    (tmp_path / above / "audio").mkdir()
+    (tmp_path / above / "audio/a.wav").write_bytes(b"sound")
+    (tmp_path / "train.csv").write_text("a.wav,a.mp4,12,Church bell\n")
+    index = read_sound_of_pixels_index(tmp_path / "train.csv")
+    assert index.path[0] == str(tmp_path / above / "audio/a.wav")
+    assert index.frames_path[0] == str(tmp_path / above / "frames/a.mp4") and index.duration_s[0] == 12
+
+
+@pytest.mark.parametrize(
+    ("slash", "numbers", "lengths_s"),
+    [("/", (50, 75, 100), (2, 3, 4)), ("/", (2, 3, 4), (2, 3, 4)), ("", (16, 24, 32), (2, 3, 4)),
+     ("", (2, 3, 4), (2, 3, 4)), ("/", (3, 4, 5), (3, 4, 5))],
+)  # fmt: skip
+def test_a_count_of_pictures_is_held_against_the_sound(tmp_path, slash, numbers, lengths_s):
+    rows = []
+    for name, number, seconds in zip("abc", numbers, (2, 3, 4), strict=True):
+        media.write_audio(tmp_path / f"cello/{name}.wav", np.full(seconds * 1000, 0.1), 1000)
+        (tmp_path / f"cello/{name}.mp4").mkdir()
+        rows.append(f"{slash}cello/{name}.wav,{slash}cello/{name}.mp4,{number}")
+    (tmp_path / "list.csv").write_text("\n".join(rows) + "\n")
+    index = read_sound_of_pixels_index(tmp_path / "list.csv")
+    assert list(index.duration_s) == pytest.approx(lengths_s)
+    assert list(index.n_frames) == list(numbers)

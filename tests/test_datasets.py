@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from avsep_lib import clips, datasets, media, rendered
+from avsep_lib import clips, datasets, media, preparation, rendered
 from avsep_lib.networks import Backbone
 from avsep_lib.settings import StudyError
 from avsep_lib.store import VideoStore
@@ -167,6 +167,19 @@ def test_a_piece_of_urmp_has_its_true_tracks(tiny, film, tmp_path):
     np.testing.assert_allclose(true[0], tracks[0], atol=1e-6)
     np.testing.assert_allclose(true[1], np.pad(tracks[1], (0, 7_000)), atol=1e-6)
     np.testing.assert_allclose(boxes, [[0, 0, 0.5, 1], [0.5, 0, 1, 1]])
+
+
+@pytest.mark.parametrize(("clip_samples", "state"), [(8_191, "usable"), (16_383, "short")])
+def test_music_synthetic_needs_clips_of_a_second(tiny, tmp_path, clip_samples, state):
+    for folder in ("audio", "video", "box"):
+        (tmp_path / "set/test1" / folder).mkdir(parents=True)
+    media.write_audio(tmp_path / "set/test1/audio/0.wav", np.sin(np.arange(11_025) / 9) / 3, 11_025)
+    Image.new("RGB", (64, 48), (10, 200, 30)).save(tmp_path / "set/test1/video/0.jpg")
+    np.save(tmp_path / "set/test1/box/0.npy", np.array([[0, 0, 0.5, 0.5, 13], [0.5, 0, 0.5, 0.5, 11]]))
+    settings = dataclasses.replace(tiny, clip_samples=clip_samples)
+    found = datasets.videos_of(tmp_path / "set")
+    table = preparation.prepare(found, tmp_path / "data", workers=0, least_s=settings.clip_s)
+    assert list(table.state) == [state]
 
 
 def test_music_synthetic_shows_a_picture_all_the_time(tiny, tmp_path):

@@ -44,6 +44,36 @@ def test_half_of_the_validation_becomes_the_test_where_there_is_none(tmp_path):
     assert index.split.value_counts().to_dict() == {"train": 3, "validation": 3, "test": 3}
 
 
+def test_lists_of_cof_have_longer_names_too(tmp_path):
+    with_files(tmp_path, "music_TrainS335_D65_f8fps_11k.csv", [("cello", "a"), ("flute violin", "d")])
+    with_files(tmp_path, "music_ValValS100_f8fps_11k.csv", [("cello", "b")])
+    with_files(tmp_path, "music_ValTestS130_f8fps_11k.csv", [("flute", "c")])
+    with_files(tmp_path, "music_TestD84_f8fps_11k.csv", [("cello flute", "e")])
+    index = list_formats.read_folder(tmp_path).set_index("video_id")
+    assert index.split.to_dict() == {"a": "train", "d": "train", "b": "validation", "c": "test", "e": "test"}
+
+
+@pytest.mark.parametrize("name", ["music", "music21", "ave"])
+def test_without_a_validation_list_a_tenth_of_the_training_becomes_it(tmp_path, name):
+    rows = [(instrument, f"{instrument}{n}") for instrument in ("cello", "flute") for n in range(10)]
+    with_files(tmp_path, f"train{name}.csv", rows)
+    with_files(tmp_path, f"test{name}.csv", [("cello", "t"), ("flute", "u")])
+    index = list_formats.read_folder(tmp_path)
+    assert clips.counts(index).values.tolist() == [[9, 1, 1], [9, 1, 1]]
+    assert index.equals(list_formats.read_folder(tmp_path)) and set(index.video_id[index.split == "test"]) == {"t", "u"}
+
+
+def test_a_video_of_two_names_is_left_out_of_the_earlier_split(tmp_path):
+    for name, label in (("train", '"Male speech, man speaking"'), ("test", '"Female speech, woman speaking"')):
+        put(tmp_path / f"{name}.csv", f"0qvQIuQoODo.wav,0qvQIuQoODo.mp4,12,{label}", f"{name}.wav,{name}.mp4,12,Banjo")
+    for name in ("0qvQIuQoODo", "train", "test"):
+        put(tmp_path / f"audio/{name}.wav", "sound")
+        (tmp_path / f"frames/{name}.mp4").mkdir(parents=True)
+    with pytest.warns(UserWarning, match=r"0qvQIuQoODo \(1 videos in all\) stand in two splits under two names"):
+        index = list_formats.read_folder(tmp_path)
+    assert index.set_index("video_id").split.to_dict() == {"train": "train", "0qvQIuQoODo": "test", "test": "test"}
+
+
 def test_a_folder_without_lists_or_with_a_leak_is_refused(tmp_path):
     with pytest.raises(StudyError, match=r"train\.csv"):
         list_formats.read_folder(tmp_path)
@@ -74,6 +104,9 @@ def test_mixtures_are_read_source_by_source(tmp_path):
         ("four.csv", ["/cello/a.wav, /flute/b.wav, /cello/a.wav, /flute/b.wav"]),
         ("windows.csv", [r".\audio\cello\a.wav,.\frames\cello\a,41", r".\audio\flute\b.wav,.\frames\flute\b,41"]),
         ("ids.txt", ["cello/a", "flute/b.mp4", "cello/a.wav"]),
+        ("capitals.csv", ["/Cello/a.wav,/Cello/a.mp4,41", "/Flute/b.wav,/Flute/b.mp4,41"]),
+        ("trainSet.txt", ["Cello&a&good&0&10", "Flute&b&good&2&8", "Cello&a&good&3&5"]),
+        ("Annotations.txt", ["Category&VideoID&Quality&StartTime&EndTime", "Cello&a&good&0&10", "Flute&b&good&2&8"]),
         ("table.csv", ["video_id,kind,instruments,uploader", "a,solo,cello,u", "b,solo,flute,"]),
         ("music.json", [json.dumps({"videos": {"cello": ["a"], "flute": ["b"]}})]),
     ],
@@ -87,6 +120,37 @@ def test_names_alone_are_enough(tmp_path):
     assert list(list_formats.read_any(put(tmp_path / "ids.txt", "M3dekVSwNjY", "-x.y_z12345")).video_id) == [
         "M3dekVSwNjY", "-x.y_z12345",
     ]  # fmt: skip
+
+
+def test_a_category_of_ave_may_hold_a_comma(tmp_path):
+    table = list_formats.read_any(put(tmp_path / "testSet.txt", "Violin, fiddle&-pyreSm_sQs&good&0&10"))
+    assert table.values.tolist() == [["-pyreSm_sQs", "violin"]]
+
+
+def test_a_file_may_have_spaces_in_its_name(tmp_path):
+    table = list_formats.read_any(put(tmp_path / "a.txt", "flute violin/My song.mp4", "Cello/b"))
+    assert table.values.tolist() == [["My song", "flute+violin"], ["b", "cello"]]
+
+
+def test_a_clip_of_dsol_goes_by_its_video(tmp_path):
+    lines = ["eBoCeQtoFtM_0_1000.flac eBoCeQtoFtM_0_1000.mp4", "-_-TDDxoaAc_0_1000.flac -_-TDDxoaAc_0_1000.mp4",
+             "eBoCeQtoFtM_1000_2000.flac eBoCeQtoFtM_1000_2000.mp4"]  # fmt: skip
+    assert list(list_formats.read_any(put(tmp_path / "a.txt", *lines)).video_id) == ["eBoCeQtoFtM", "-_-TDDxoaAc"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["A line of prose.", "Church bell&RUhOCu3LNXM&good&0", "https://www.youtube.com/watch?v=RUhOCu3LNXM",
+     "a.flac a.mp4 c", "a.flac b.mp4", '{"videos": 1}'],
+)  # fmt: skip
+def test_lines_that_name_no_video_are_refused(tmp_path, line):
+    with pytest.raises(StudyError, match=r"a\.txt: .* is no name of a video"):
+        list_formats.read_any(put(tmp_path / "a.txt", "RUhOCu3LNXM", line))
+
+
+def test_lines_with_and_without_commas_are_no_list(tmp_path):
+    with pytest.raises(StudyError, match="not a CSV table"):
+        list_formats.read_any(put(tmp_path / "a.txt", "Videos", "Violin, fiddle", "cello, flute"))
 
 
 def test_an_index_keeps_its_columns(tmp_path):

@@ -93,7 +93,33 @@ def test_one_s_own_list_may_be_json_or_csv(tmp_path):
     assert music_lists.read_list(tmp_path / "mine.csv").equals(table)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"videos": [1]}', '{"videos": {"flute": 5}}', "no json"])
+@pytest.mark.parametrize("videos", [["YreSo0ephV8"], {"YreSo0ephV8": [[0, 6050]]}])
+def test_lists_of_solos_are_read(tmp_path, videos):
+    (tmp_path / "solos.json").write_text(json.dumps({"DoubleBass": videos, "Bassoon": ["Rka-Gpys4bA"]}))
+    assert music_lists.read_list(tmp_path / "solos.json").to_numpy().tolist() == [
+        ["YreSo0ephV8", "solo", "double_bass"], ["Rka-Gpys4bA", "solo", "bassoon"],
+    ]  # fmt: skip
+
+
+def test_a_space_parts_players_in_the_form_of_music(tmp_path):
+    (tmp_path / "mine.json").write_text(json.dumps({"videos": {"kora acoustic_guitar": ["a"], "electric bass": ["b"]}}))
+    assert list(music_lists.read_list(tmp_path / "mine.json").instruments) == ["kora+acoustic_guitar", "electric_bass"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"preset": "smoke"}',
+        '{"a": {"b": 1}}',
+        '{"videos": {"a": "bc"}}',
+        '{"videos": [1]}',
+        '{"videos": {"flute": 5}}',
+        "no json",
+    ],
+)
 def test_a_file_of_another_form_is_named(tmp_path, content):
     (tmp_path / "mine.json").write_text(content)
     with pytest.raises(StudyError, match=r"mine\.json: is no list of videos") as error:
