@@ -114,7 +114,7 @@ def film(tmp_path):
     """A function that writes a video of seven seconds."""
 
     def write(path, level=0.3, seconds=7):
-        rng = np.random.default_rng(len(str(path)))
+        rng = np.random.default_rng(list(str(path).encode()))
         frames = (rng.integers(0, 255, (48, 64, 3), dtype=np.uint8) for _ in range(int(seconds * 8)))
         sound = level * np.sin(np.arange(int(seconds * 22_050)) * rng.uniform(0.05, 0.2))
         media.write_video(tmp_path / path, frames, 8, sound, 22_050)
