@@ -1,6 +1,7 @@
 """The console script ``avsep``: a thin face over the modules below."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.command(options)
     except StudyError as error:
         print(f"avsep: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # whoever reads has seen enough, as in `avsep music status | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        place = error.filename2 or error.filename
+        print(f"avsep: {place}: {error.strerror}; check the path, its rights and the disk", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("avsep: interrupted; the same command goes on from what is there", file=sys.stderr)

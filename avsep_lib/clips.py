@@ -27,8 +27,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from avsep_lib import dealing, folders, instrument_names, media
-from avsep_lib.files import atomic
+from avsep_lib import dealing, files, folders, instrument_names, media
 from avsep_lib.settings import StudyError
 
 COLUMNS = ("video_id", "path", "kind", "instruments", "split", "duration_s")
@@ -107,8 +106,7 @@ def write_index(index: pd.DataFrame, path: str | Path) -> None:
     _checked(stored, path, 2, (), check_files=False)
     for column in {"path", "frames_path"} & set(stored.columns):
         stored[column] = [_relative(path.absolute().parent, text) for text in stored[column]]
-    with atomic(path) as part:
-        stored.to_csv(part, index=False)
+    files.write_csv(stored, path)
 
 
 def read_sound_of_pixels_index(
@@ -314,7 +312,9 @@ def _read_csv(path, header):
     if not path.is_file():
         raise ClipsError(f"{path}: does not exist; render the set, or check the path")
     try:
-        table = pd.read_csv(path, header=header, dtype=str, skip_blank_lines=False, encoding="utf-8-sig").fillna("")
+        table = pd.read_csv(
+            path, header=header, dtype=str, skip_blank_lines=False, keep_default_na=False, encoding="utf-8-sig"
+        ).fillna("")
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise ClipsError(f"{path}: is not a CSV table ({str(error).strip()}); write it again") from error
     return _filled(table[(table != "").any(axis=1)], path)  # the rows keep their numbers

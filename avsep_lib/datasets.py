@@ -69,14 +69,21 @@ def videos_of(folder: Path, seed: int = 0) -> pd.DataFrame:
     return _with_splits(layouts.read(folder), seed)
 
 
+def prepared_folder(path: Path, data_folder: Path) -> Path:
+    """Where the videos of a folder, of an index or of a list are prepared, unless another folder is named."""
+    path = path.expanduser().resolve()
+    digest = hashlib.sha256(str(path).encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    name = path.parent.name if path.name == "index.csv" else path.stem
+    return data_folder / "folders" / f"{preparation.safe_name(name)}-{digest}"
+
+
 def _folder_of_videos(folder: Path, settings: Settings, progress) -> pd.DataFrame:
     """A folder of videos, prepared: of solos the small copies, of pieces for several the videos as they are.
 
     The latter are heard at their own rate, and their true tracks lie beside them.
     """
     found = videos_of(folder, settings.seed)
-    digest = hashlib.sha256(str(folder.resolve()).encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    root = settings.data_folder / "folders" / f"{preparation.safe_name(folder.resolve().name)}-{digest}"
+    root = prepared_folder(folder, settings.data_folder)
     table = preparation.prepare(found, root, progress=progress, least_s=settings.clip_s)
     refused = int((table["state"] != "usable").sum())
     why = f"{refused} of {len(table)} videos of {folder} cannot be used; {root / 'prepared.csv'} says why"

@@ -62,7 +62,7 @@ def sizes(n: int, fractions: Sequence[float]) -> np.ndarray:
 
 
 def _order(seed: int, name: Hashable) -> bytes:
-    return hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return hashlib.sha256(f"{seed}/{name}".encode("utf-8", "surrogatepass")).digest()
 
 
 def _best(counts: pd.Series, room: Mapping[str, np.ndarray], draw: bytes) -> int:

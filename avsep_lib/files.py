@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
+
 
 @contextlib.contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
@@ -35,6 +37,25 @@ def write_json(path: str | Path, content: dict) -> None:
     """Write JSON, atomically."""
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def write_csv(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table, atomically, unless the file holds it already.
+
+    Names of files may hold anything: what is no text is written as its code, and a carriage return in quotes.
+    """
+    path = Path(path)
+    text = table.to_csv(index=False, lineterminator="\r\n").replace("\r\n", "\n")
+    content = text.encode("utf-8", "backslashreplace")
+    if path.is_file() and path.read_bytes() == content:
+        return
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def printable(text: str) -> str:
+    """A text of one line that no terminal obeys: what cannot be shown is written as its code."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def free_bytes(folder: Path) -> int:

@@ -5,6 +5,7 @@ still, ``duplicates.csv`` one for each pair of near-duplicates, ``index.csv`` is
 ``preparation``.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -52,17 +53,34 @@ def write(
     table = pd.DataFrame(rows, columns=["video_id", *RECORD])
     marks = [(name, what, *piece) for name, record in records.items() if record
              for what in ("silent", "still") for piece in record[what]]  # fmt: skip
-    _write_csv(table, root / "prepared.csv")
-    _write_csv(pd.DataFrame(marks, columns=["video_id", "what", "from_s", "to_s"]), root / "stretches.csv")
+    files.write_csv(table, root / "prepared.csv")
+    files.write_csv(pd.DataFrame(marks, columns=["video_id", "what", "from_s", "to_s"]), root / "stretches.csv")
     index = _index(sources, table, targets)
     alike = splits.near_duplicates(index, root / FINGERPRINTS, progress)
     apart = index if keep_splits else splits.together(index, alike)
-    _write_csv(_named(alike, index, apart), root / "duplicates.csv")
+    files.write_csv(_named(alike, index, apart), root / "duplicates.csv")
     if len(index):
         clips.write_index(apart, root / "index.csv")
     else:
         (root / "index.csv").unlink(missing_ok=True)
     return table
+
+
+def records(root: Path) -> dict[str, dict]:
+    """The records of a preparation, also of one that was killed, by the name of their file.
+
+    One that cannot be read, or whose video is gone or was changed, is left out.
+    """
+    found = {}
+    for path in sorted((root / "prepared").glob("[!.]*.json")):
+        try:
+            record = json.loads(path.read_text())
+            target = path.with_suffix(".mp4")
+            if record["state"] != "usable" or target.stat().st_size == record["bytes"]:
+                found[path.stem] = record
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return found
 
 
 def duplicates(root: Path) -> str:
@@ -94,8 +112,3 @@ def _named(alike: pd.DataFrame, index: pd.DataFrame, apart: pd.DataFrame) -> pd.
         columns[f"{place}_listed"] = index["split"].to_numpy()[rows]
         columns[f"{place}_split"] = apart["split"].to_numpy()[rows]
     return pd.DataFrame(columns)[list(DUPLICATES)]
-
-
-def _write_csv(table: pd.DataFrame, path: Path) -> None:
-    with files.atomic(path) as part:
-        table.to_csv(part, index=False, errors="backslashreplace")

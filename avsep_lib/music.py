@@ -29,15 +29,24 @@ CARD = "DATA_CARD.md"
 
 
 def videos_there(root: str | Path) -> dict[str, Path]:
-    """The files below ``videos/`` by the name of their video."""
-    found = {}
-    for folder, folders, names in os.walk(Path(root) / "videos"):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
+    """The files below ``videos/`` by the name of their video; of those deleted since, the prepared ones."""
+    found, seen = {}, set()
+    for folder, folders, names in os.walk(Path(root) / "videos", onerror=_raise, followlinks=True):
+        real = os.path.realpath(folder)
+        folders[:] = [] if real in seen else sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names) if real not in seen else ():
             stem, suffix = os.path.splitext(name)
-            if suffix.lower() in SUFFIXES and not name.startswith("."):
+            if suffix.lower() in SUFFIXES and not name.startswith(".") and os.path.exists(Path(folder) / name):
                 found.setdefault(stem, Path(folder) / name)
-    return found
+        seen.add(real)
+    prepared = (Path(root) / "prepared").absolute()
+    kept = [name for name, record in inventory.records(Path(root)).items() if record["state"] == "usable"]
+    return {name: prepared / f"{name}.mp4" for name in kept} | found
+
+
+def _raise(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 class Availability:
@@ -122,7 +131,7 @@ def states(root: str | Path, videos: pd.DataFrame) -> pd.DataFrame:
     noted = Availability(root)
     names = videos["video_id"]
     table = videos.assign(there=names.isin(there), fetch=[noted.state(name) for name in names])
-    prepared = _prepared(root).set_index("video_id")
+    prepared = _prepared(root)
     for column, nothing in (("state", ""), ("reason", ""), ("duration_s", 0.0), ("silent_s", 0.0), ("still_s", 0.0)):
         table = table.assign(**{column: names.map(prepared[column]).fillna(nothing)})
     return table
@@ -240,16 +249,10 @@ def _in_several_splits(root: Path) -> int:
 
 
 def _prepared(root: Path) -> pd.DataFrame:
-    """``prepared.csv``, or an empty table."""
-    columns = ["video_id", "state", "reason", "duration_s", "silent_s", "still_s"]
-    path = root / "prepared.csv"
-    if not path.is_file():
-        return pd.DataFrame(columns=columns)
-    try:
-        table = pd.read_csv(path, dtype={"video_id": str, "state": str, "reason": str}, keep_default_na=False)[columns]
-        return table.astype(dict.fromkeys(columns[3:], float))
-    except (ValueError, KeyError) as error:
-        raise StudyError(f"{path}: is no table that `avsep music prepare` writes ({error}); run it again") from None
+    """What preparation has found, by video, also of one that was killed."""
+    columns = ["state", "reason", "duration_s", "silent_s", "still_s"]
+    rows = {name: [record[column] for column in columns] for name, record in inventory.records(root).items()}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def _markdown(table: pd.DataFrame) -> str:

@@ -1,6 +1,9 @@
 """The commands ``avsep music status``, ``download``, ``prepare`` and ``leaks``: from a list to a checked data set."""
 
 import argparse
+import csv
+import math
+import shlex
 from pathlib import Path
 
 from avsep_lib.settings import PROJECT_ROOT, StudyError, from_parameters
@@ -25,8 +28,8 @@ def add(commands) -> None:
     download.set_defaults(command=_download)
 
     prepare = parts.add_parser("prepare", help="make small files of them for training, mark what is silent, index them")
-    prepare.add_argument("--workers", type=int, metavar="N", help="processes (one for each core)")
-    prepare.add_argument("--least", type=float, default=6.0, metavar="S", help="seconds of sound that it takes (6)")
+    prepare.add_argument("--workers", type=_count, metavar="N", help="processes (one for each core)")
+    prepare.add_argument("--least", type=_seconds, default=6.0, metavar="S", help="seconds of sound that it takes (6)")
     prepare.add_argument("--by-uploader", action="store_true", help="split lists anew, each uploader in one split")
     prepare.add_argument("--keep-splits", action="store_true", help="do not move near-duplicates into one split")
     prepare.set_defaults(command=_prepare)
@@ -47,10 +50,24 @@ def add(commands) -> None:
         )
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of processes; give 0 or more")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not 0 < float(text) < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no length; give seconds above 0")
+    return float(text)
+
+
 def _status(options: argparse.Namespace) -> None:
     from avsep_lib import files, music
 
     root = _root(options)
+    if _is_dataset(options.dataset) and Path(options.dataset).exists():
+        raise StudyError(f"{options.dataset}: status is of lists; of videos, {root / 'prepared.csv'} says what became")
     for name, videos in _lists(options.dataset).items():
         print(f"{_title(name)} in {root}")
         print(music.status(root, videos).to_string(), flush=True)
@@ -88,6 +105,7 @@ def _prepare(options: argparse.Namespace) -> None:
         if options.by_uploader:
             raise StudyError("--by-uploader is for lists whose videos `avsep music download` has fetched")
         path, only = Path(options.dataset).expanduser().resolve(), None
+        _check_outside(root, path)
         ready = not path.is_dir() or any((path / name).is_file() for name in ("index.csv", "train.csv"))
         settings = from_parameters(dataset=str(path))
         sources = datasets.open_dataset(settings, check_files=False) if ready else datasets.videos_of(path)
@@ -102,17 +120,17 @@ def _prepare(options: argparse.Namespace) -> None:
     )
     print(table["state"].value_counts().to_string())
     for row in table[table["state"] != "usable"].itertuples():
-        print(f"{row.video_id}: {row.state}, {row.reason}")
+        print(files.printable(f"{row.video_id}: {row.state}, {row.reason}"))
     if told := inventory.duplicates(root):
         print(f"{told}: {root / 'duplicates.csv'}")
     if not _is_dataset(options.dataset):
         with files.atomic(root / music.CARD) as part:
             part.write_text(_card(options, root))
         print(root / music.CARD)
-    if (root / "index.csv").is_file():
-        print(
-            f"{root / 'index.csv'}\nnext: avsep study --dataset {root / 'index.csv'} --only 01 02 03 04 --out out/real"
-        )
+    index = root / "index.csv"
+    if not index.is_file():
+        raise StudyError(f"none of {len(table)} videos can be used; {root / 'prepared.csv'} says why")
+    print(f"{index}\nnext: avsep study --dataset {shlex.quote(str(index))} --only 01 02 03 04 --out out/real")
 
 
 def _leaks(options: argparse.Namespace) -> None:
@@ -128,8 +146,19 @@ def _leaks(options: argparse.Namespace) -> None:
 
 def _root(options: argparse.Namespace) -> Path:
     """The folder of the videos."""
-    name = Path(options.dataset).resolve().stem if _is_own(options.dataset) else "music"
-    return (options.root or PROJECT_ROOT / "data" / name).expanduser().absolute()
+    from avsep_lib import datasets
+
+    if options.root:
+        return options.root.expanduser().absolute()
+    data = PROJECT_ROOT / "data"
+    return datasets.prepared_folder(Path(options.dataset), data) if _is_own(options.dataset) else data / "music"
+
+
+def _check_outside(root: Path, path: Path) -> None:
+    """Refuse a folder whose files would be taken for videos, or whose index would be written over."""
+    inside = path if path.is_dir() else path.parent
+    if root.resolve().is_relative_to(path) or (path.name == "index.csv" and root.resolve() == inside):
+        raise StudyError(f"--root {root}: lies in the data set {inside}; name a folder elsewhere")
 
 
 def _is_own(dataset: str | None) -> bool:
@@ -164,8 +193,8 @@ def _is_dataset(dataset: str | None) -> bool:
     path = Path(dataset).expanduser()
     if not path.is_file():
         return True
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        header = lines.readline().strip().split(",")
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+        header = [name.strip() for name in next(csv.reader(lines), [])]
     return "path" in header or "video_id" not in header
 
 
@@ -184,5 +213,5 @@ def _title(name: str) -> str:
 
 def _same(options: argparse.Namespace) -> str:
     """The options of this command that the next one needs too."""
-    root = f" --root {options.root}" if options.root else ""
-    return root + (f" --dataset {options.dataset}" if options.dataset else "")
+    root = f" --root {shlex.quote(str(options.root))}" if options.root else ""
+    return root + (f" --dataset {shlex.quote(options.dataset)}" if options.dataset else "")

@@ -91,13 +91,15 @@ def prepare(
 
     Notes
     -----
-    A killed run keeps what it has finished. A video whose file has not changed is not looked at again.
+    A killed run keeps what it has finished. A video whose file has not changed is not looked at again. A video whose
+    ``path`` is its own prepared file is taken as it is: the one that it was made of may be deleted.
     """
     root = Path(root).absolute()
     folder = root / "prepared"
     targets = {row.video_id: folder / f"{safe_name(row.video_id)}.mp4" for row in sources.itertuples()}
     pictures = sources["frames_path"] if "frames_path" in sources else sources["path"]
     asked = dict(zip(sources["video_id"], zip(sources["path"], pictures, strict=True), strict=True))
+    _check_sources(asked, targets, folder)
     known = {name: _record(target, *asked[name], least_s) for name, target in targets.items()}
     missing = [name for name, record in known.items() if record is None and (only is None or name in only)]
     jobs = {name: (*asked[name], targets[name], least_s) for name in missing}
@@ -108,7 +110,7 @@ def prepare(
     records = {name: _record(target, *asked[name], least_s) for name, target in targets.items()}
     for name in missing:
         changed = f"{asked[name][0]}: changed while it was read; prepare it again"
-        records[name] = records[name] or _broken(*asked[name], changed)
+        records[name] = records[name] or _broken(*asked[name], targets[name], changed)
     return inventory.write(sources, records, targets, root, keep_splits, progress)
 
 
@@ -142,7 +144,7 @@ def prepare_video(path: str, frames_path: str, target: Path, least_s: float = LE
     NoRoomError, StudyError
         If the disk is full or the target cannot be written. What is wrong with the video itself is in the record.
     """
-    record = _broken(path, frames_path, "")
+    record = _broken(path, frames_path, target, "")
     try:
         with warnings.catch_warnings(record=True) as faults:
             warnings.simplefilter("always")
@@ -150,7 +152,7 @@ def prepare_video(path: str, frames_path: str, target: Path, least_s: float = LE
         record["note"] = " ".join(str(fault.message) for fault in faults if fault.category is UserWarning)
     except Exception as error:  # a file may break a decoder in any way, and the next one waits
         _raise_if_ours(error, target)
-        record = _broken(path, frames_path, str(error) if isinstance(error, StudyError) else repr(error))
+        record = _broken(path, frames_path, target, str(error) if isinstance(error, StudyError) else repr(error))
     _keep_record(target, record)
     return record
 
@@ -255,11 +257,21 @@ def _total(pieces: list[list[float]]) -> float:
 # Records
 
 
-def _state_of(path: str, frames_path: str) -> list:
-    """What tells whether a source has changed."""
+def _check_sources(asked: dict[str, tuple[str, str]], targets: dict[str, Path], folder: Path) -> None:
+    """Refuse to read what an earlier run has written, unless it stands for itself and is whole."""
+    for name, (path, frames_path) in asked.items():
+        itself = path == frames_path == str(targets[name])
+        if Path(path).is_relative_to(folder) and not (itself and _record(targets[name], path, path, 0)):
+            raise StudyError(f"{path}: is a prepared video; name another folder with --root, or remove it there")
+
+
+def _state_of(path: str, frames_path: str, target: Path) -> list:
+    """What tells whether a source has changed; what lies in the folder of all may move with it."""
     marks: list = []
     for file in dict.fromkeys((path, frames_path)):
-        marks += [str(file), *(files.state(file) or (-1, -1))]
+        inside = Path(file).is_relative_to(target.parent.parent)
+        name = os.path.relpath(file, target.parent.parent) if inside else str(file)
+        marks += [name, *(files.state(file) or (-1, -1))]
     return marks
 
 
@@ -267,7 +279,8 @@ def _record(target: Path, path: str, frames_path: str, least_s: float) -> dict[s
     """The record of a video, if it is of this source and the file that it speaks of is there."""
     try:
         record = json.loads(target.with_suffix(".json").read_text())
-        known = record["version"] == VERSION and record["source"] == _state_of(path, frames_path)
+        same_source = path == str(target) or record["source"] == _state_of(path, frames_path, target)
+        known = record["version"] == VERSION and same_source
         there = record["state"] != "usable" or target.stat().st_size == record["bytes"]
         long_enough = record["duration_s"] - record["silent_s"] >= least_s
         same = (record["state"] == "usable") == long_enough or record["state"] == "broken"
@@ -285,9 +298,9 @@ def _keep_record(target: Path, record: dict[str, object]) -> None:
         _raise_if_ours(error, target)
 
 
-def _broken(path: str, frames_path: str, reason: str) -> dict[str, object]:
+def _broken(path: str, frames_path: str, target: Path, reason: str) -> dict[str, object]:
     """The record of a video of which nothing can be used."""
-    record = {"version": VERSION, "source": _state_of(path, frames_path), "state": "broken", "note": ""}
+    record = {"version": VERSION, "source": _state_of(path, frames_path, target), "state": "broken", "note": ""}
     nothing = {"silent": [], "still": [], "duration_s": 0.0, "silent_s": 0.0, "still_s": 0.0, "bytes": 0}
     return record | {"reason": " ".join(reason.split())} | nothing
 
@@ -331,7 +344,8 @@ def _run(jobs: dict[str, tuple], workers: int | None, progress, total: int) -> N
         for name in suspects:
             path, frames_path, target, _ = jobs[name]
             if _pool({name: jobs[name]}, 1, tell):
-                _keep_record(target, _broken(path, frames_path, f"{path}: a decoder died or hung; get the file again"))
+                hung = f"{path}: a decoder died or hung; get the file again"
+                _keep_record(target, _broken(path, frames_path, target, hung))
                 _marker(target).unlink(missing_ok=True)
                 tell()
             jobs.pop(name)
@@ -365,7 +379,7 @@ def _guarded(path: str, frames_path: str, target: Path, least_s: float) -> None:
         _raise_if_ours(error, target)
     if hasattr(signal, "alarm"):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process even while it is inside a decoder
-        signal.alarm(_patience_s(path, frames_path))
+        signal.alarm(_patience_s(path, frames_path, target))
     try:
         prepare_video(path, frames_path, target, least_s)
     finally:
@@ -374,9 +388,9 @@ def _guarded(path: str, frames_path: str, target: Path, least_s: float) -> None:
         marker.unlink(missing_ok=True)
 
 
-def _patience_s(path: str, frames_path: str) -> int:
+def _patience_s(path: str, frames_path: str, target: Path) -> int:
     """How long a video may take: two minutes, and another for every 5 MB."""
-    size = sum(max(mark, 0) for mark in _state_of(path, frames_path)[1::3])
+    size = sum(max(mark, 0) for mark in _state_of(path, frames_path, target)[1::3])
     return 120 + 60 * (size // 5_000_000)
 
 

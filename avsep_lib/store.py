@@ -184,10 +184,7 @@ class VideoStore:
         if refused or path.is_file():
             rows = [(self.rows[video_id].path, video_id, reason) for video_id, reason in refused.items()]
             others = _refused_before(path, {row.path for row in self.rows.values()})
-            with files.atomic(path) as part:
-                pd.concat([others, pd.DataFrame(rows, columns=_UNUSABLE)]).to_csv(
-                    part, index=False, errors="backslashreplace"
-                )
+            files.write_csv(pd.concat([others, pd.DataFrame(rows, columns=_UNUSABLE)]), path)
         if refused:
             left_out = f"{len(refused)} of {len(self.rows)} videos cannot be used and are left out"
             warnings.warn(f"{left_out}; {path} says why. The first: {first}", stacklevel=3)

@@ -140,6 +140,18 @@ def test_an_interruption_says_that_the_work_is_kept(capsys, monkeypatch):
     assert "goes on" in capsys.readouterr().err
 
 
+def test_a_file_that_cannot_be_written_is_one_line(capsys, tmp_path):
+    (tmp_path / "card.md").mkdir()
+    assert cli.main(["music", "status", "--root", str(tmp_path), "--card", str(tmp_path / "card.md")]) == 2
+    assert re.fullmatch(r"avsep: .*card\.md.*: .*; check the path, its rights and the disk\n", capsys.readouterr().err)
+
+
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly():
+    command = f"set -o pipefail; {SCRIPT} music status | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.stdout.count("\n") == 1 and done.stderr == ""
+
+
 def test_the_script_itself_ends_with_code_and_line():
     done = subprocess.run([SCRIPT, "study", "--set", "foo=1"], capture_output=True, text=True)
     assert done.returncode == 2 and done.stdout == ""

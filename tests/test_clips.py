@@ -1,5 +1,7 @@
 """The index is checked row by row, and no video stands in two splits."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -150,15 +152,23 @@ def test_a_write_that_fails_leaves_the_old_index(tmp_path, monkeypatch):
     path = put(tmp_path)
     before = path.read_text()
 
-    def full(self, name, **_):
-        name.write_text("video_id,pa")
+    def full(self, content):
+        self.write_text("video_id,pa")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space"):
         write_index(made_up(2), path)
     assert path.read_text() == before
     assert sorted(file.name for file in tmp_path.iterdir()) == ["duet", "index.csv", "solo"]
+
+
+@pytest.mark.parametrize("name", ["NA", "null", "nan", "a\rb", "a\nb", 'a"b', "a,b", "\u2028", " a"])
+def test_any_name_outlives_a_file(tmp_path, name):
+    index = made_up(2)
+    index.loc[0, "video_id"] = name
+    write_index(index, tmp_path / "index.csv")
+    assert read_index(tmp_path / "index.csv", check_files=False).video_id[0] == name
 
 
 # Lists of Sound of Pixels

@@ -2,6 +2,7 @@
 
 import shutil
 
+import pandas as pd
 import pytest
 
 from avsep_lib import files
@@ -27,3 +28,18 @@ def test_a_file_that_changes_has_another_state(tmp_path):
 @pytest.mark.parametrize("name", ["missing", "a\0b", "x" * 5000])
 def test_what_cannot_be_there_has_no_state(tmp_path, name):
     assert files.state(f"{tmp_path}/{name}") is None
+
+
+def test_a_table_that_is_there_already_is_not_written_again(tmp_path):
+    table = pd.DataFrame({"name": ["a\rb", "\udcff"], "number": [1, 2]})
+    files.write_csv(table, tmp_path / "t.csv")
+    before = (tmp_path / "t.csv").stat().st_mtime_ns
+    assert (tmp_path / "t.csv").read_bytes() == b'name,number\n"a\rb",1\n\\udcff,2\n'
+    files.write_csv(table, tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").stat().st_mtime_ns == before
+    files.write_csv(table[:1], tmp_path / "t.csv")
+    assert len((tmp_path / "t.csv").read_bytes().splitlines()) == 3
+
+
+def test_no_terminal_obeys_a_name():
+    assert files.printable("flûte a\n\x1b[31m") == "flûte a\\n\\x1b[31m"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avsep_lib import clips, datasets, media, music, music_lists
+from avsep_lib import clips, datasets, files, media, music, music_lists
 from avsep_lib.settings import StudyError
 
 
@@ -36,9 +36,13 @@ def root(tmp_path, videos):
         noted.note(name, state, "said\nso")
     noted.note("../../x", "refused", "is no name")
     noted.note(tubas[0], "fetched", uploader="UC1")
-    states = ["usable", "usable", "silent"]
-    rows = {"video_id": tubas[:3], "state": states, "reason": ["", "", "too quiet"], "duration_s": [120.0, 60.0, 10.0]}
-    pd.DataFrame({**rows, "silent_s": [6.0, 0.0, 9.0], "still_s": 0.0}).to_csv(tmp_path / "prepared.csv", index=False)
+    found = [("usable", "", 120.0, 6.0), ("usable", "", 60.0, 0.0), ("silent", "too quiet", 10.0, 9.0)]
+    for name, (state, reason, duration_s, silent_s) in zip(tubas[:3], found, strict=True):
+        path = tmp_path / f"prepared/{name}.mp4"
+        lengths = {"duration_s": duration_s, "silent_s": silent_s, "still_s": 0.0}
+        files.write_json(path.with_suffix(".json"), {"state": state, "reason": reason, "bytes": 8, **lengths})
+        if state == "usable":
+            path.write_bytes(b"prepared")
     return tmp_path
 
 
@@ -65,6 +69,7 @@ def test_each_video_is_counted_where_it_belongs(root, videos):
 def test_what_was_fetched_and_removed_again_is_missing(root, videos):
     (tuba,) = named(videos, "tuba", 1)
     (root / f"videos/{tuba}.mp4").unlink()
+    (root / f"prepared/{tuba}.mp4").unlink()
     assert music.status(root, videos).loc["tuba", ["there", "missing"]].tolist() == [3, 49]
     assert music.why_not(root, videos)["removed"] == 1
 
@@ -89,7 +94,30 @@ def test_a_note_is_kept_in_one_line_and_the_last_one_counts(root, videos):
     assert len((root / "availability.csv").read_text().splitlines()) == 7
 
 
-@pytest.mark.parametrize("name", ["availability.csv", "prepared.csv"])
+def test_a_prepared_video_counts_when_its_source_was_deleted_and_not_when_it_is_gone_itself(root, videos):
+    one, other = named(videos, "tuba", 2)
+    (root / f"videos/{one}.mp4").unlink()
+    (root / f"prepared/{other}.mp4").unlink()
+    (root / f"prepared/{named(videos, 'tuba', 3)[2]}.json").write_text("{half of")
+    tubas = music.status(root, videos).loc["tuba"]
+    assert tubas[["there", "prepared", "usable"]].tolist() == [4, 1, 1]
+    table = music.sources(root, videos).set_index("video_id")
+    assert table.path[one] == str(root / f"prepared/{one}.mp4") and table.path[other].startswith(str(root / "videos"))
+
+
+def test_videos_may_lie_behind_links_and_no_loop_of_them_is_followed_twice(root, videos):
+    (tuba,) = named(videos, "tuba", 1)
+    (root / "elsewhere").mkdir()
+    (root / f"videos/{tuba}.mp4").rename(root / f"elsewhere/{tuba}.mp4")
+    (root / f"prepared/{tuba}.mp4").unlink()
+    (root / "videos/linked").symlink_to(root / "elsewhere")
+    (root / "elsewhere/loop").symlink_to(root / "videos")
+    (root / "videos/dangling.mp4").symlink_to(root / "none.mp4")
+    there = music.videos_there(root)
+    assert there[tuba] == root / f"videos/linked/{tuba}.mp4" and "dangling" not in there
+
+
+@pytest.mark.parametrize("name", ["availability.csv"])
 @pytest.mark.parametrize("content", ["a,b\n1,2\n", "", 'video_id\n"open'])
 def test_a_table_that_somebody_spoiled_is_named(root, videos, name, content):
     (root / name).write_text(content)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from made_up_youtube import serving
 
-from avsep_lib import cli, clips, media, music, music_download, music_lists
+from avsep_lib import cli, clips, datasets, media, music, music_download, music_lists
 
 
 def run(capsys, *arguments):
@@ -183,6 +183,50 @@ def test_a_planted_leak_between_two_lists_is_named_and_ends_with_code_2(capsys, 
 def test_what_cannot_be_done_is_one_line(capsys, tmp_path, arguments, words):
     assert words in refused(capsys, *arguments, "--root", tmp_path / "root")
     assert not (tmp_path / "root").exists()
+
+
+@pytest.mark.parametrize("inside", ["mine", "mine/out"])
+def test_what_would_take_its_own_files_for_videos_is_refused(capsys, tmp_path, film, inside):
+    (tmp_path / "mine/flute").mkdir(parents=True)
+    shutil.copy(film, tmp_path / "mine/flute/one.mp4")
+    said = refused(capsys, "prepare", "--dataset", tmp_path / "mine", "--root", tmp_path / inside)
+    assert "lies in the data set" in said and sorted(tmp_path.rglob("*.mp4")) == [tmp_path / "mine/flute/one.mp4"]
+
+
+def test_an_index_is_not_written_over(capsys, tmp_path, film):
+    shutil.copy(film, tmp_path / "one.mp4")
+    rows = [["one", "one.mp4", "solo", "flute", "train", 7.0]]
+    pd.DataFrame(rows, columns=clips.COLUMNS).to_csv(tmp_path / "index.csv", index=False)
+    before = (tmp_path / "index.csv").read_bytes()
+    assert "lies in the data set" in refused(capsys, "prepare", "--dataset", tmp_path / "index.csv", "--root", tmp_path)
+    assert (tmp_path / "index.csv").read_bytes() == before
+
+
+def test_two_data_sets_of_one_name_have_a_folder_each(tmp_path):
+    data = tmp_path / "data"
+    names = ["a/index.csv", "b/index.csv", "a/music", "b/music", "a/music.json"]
+    places = {datasets.prepared_folder(tmp_path / name, data) for name in names}
+    assert len(places) == 5 and data / "music" not in places
+
+
+def test_videos_of_which_none_can_be_used_end_with_a_line(capsys, tmp_path):
+    (tmp_path / "mine/flute").mkdir(parents=True)
+    (tmp_path / "mine/flute/a\nb.mp4").write_bytes(b"no video")
+    assert cli.main(["music", "prepare", "--dataset", str(tmp_path / "mine"), "--root", str(tmp_path / "root")]) == 2
+    said = capsys.readouterr()
+    assert "none of 1 videos can be used" in said.err and "a\\nb: broken" in said.out
+
+
+@pytest.mark.parametrize("option", [("--workers", "-1"), ("--least", "nan"), ("--least", "0")])
+def test_what_is_no_number_is_refused(capsys, option):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["music", "prepare", *option])
+    assert stop.value.code == 2 and option[0] in capsys.readouterr().err
+
+
+def test_status_is_of_lists(capsys, tmp_path):
+    (tmp_path / "mine/flute").mkdir(parents=True)
+    assert "status is of lists" in refused(capsys, "status", "--dataset", tmp_path / "mine")
 
 
 def test_a_folder_called_music_does_not_stand_for_the_list(tmp_path, monkeypatch):

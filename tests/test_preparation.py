@@ -298,6 +298,31 @@ def test_a_root_that_has_moved_keeps_its_fingerprints(doubled, tmp_path, monkeyp
     assert not told and inventory.duplicates(tmp_path / "there") == ""
 
 
+def test_a_root_that_has_moved_with_its_videos_is_not_prepared_again(tmp_path):
+    path = film(tmp_path / "here/videos/one.mp4")
+    preparation.prepare(table(path), tmp_path / "here", 0)
+    (tmp_path / "here").rename(tmp_path / "there")
+    told = []
+    moved = table(tmp_path / "there/videos/one.mp4")
+    found = preparation.prepare(moved, tmp_path / "there", 0, lambda *now: told.append(now))
+    assert list(found.state) == ["usable"] and not told
+
+
+def test_a_prepared_video_stands_for_a_source_that_was_deleted_and_for_no_other(tmp_path):
+    path = film(tmp_path / "one.mp4")
+    preparation.prepare(table(path), tmp_path / "root", 0)
+    path.unlink()
+    prepared = tmp_path / "root/prepared/one.mp4"
+    content = prepared.read_bytes()
+    found = preparation.prepare(table(prepared), tmp_path / "root", 0)
+    assert list(found.state) == ["usable"] and prepared.read_bytes() == content
+    with pytest.raises(StudyError, match=r"one\.mp4: is a prepared video"):
+        preparation.prepare(table(prepared).assign(video_id="other"), tmp_path / "root", 0)
+    prepared.write_bytes(content[:-5])
+    with pytest.raises(StudyError, match=r"one\.mp4: is a prepared video"):
+        preparation.prepare(table(prepared), tmp_path / "root", 0)
+
+
 def test_half_written_files_of_a_killed_run_are_swept_when_they_are_old(made, tmp_path):
     folder = tmp_path / "root/prepared"
     folder.mkdir(parents=True)
