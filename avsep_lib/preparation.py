@@ -7,6 +7,7 @@ What became of every video stands in the tables of ``inventory``. Used by ``avse
 
 import errno
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -14,7 +15,7 @@ import signal
 import time
 import warnings
 from collections.abc import Callable, Container, Iterator
-from concurrent.futures import as_completed
+from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -354,12 +355,18 @@ def _run(jobs: dict[str, tuple], workers: int | None, progress, total: int) -> N
 def _pool(jobs: dict[str, tuple], workers: int, tell: Callable[[], None]) -> list[str]:
     """Work through jobs and take out what is done; if a process dies, the names of those that were in hand."""
     executor = get_reusable_executor(max_workers=min(workers, len(jobs)), timeout=60)
-    futures = {executor.submit(_guarded, *job): name for name, job in jobs.items()}
+    waiting, futures = iter(list(jobs.items())), {}
     try:
-        for future in as_completed(futures):
-            future.result()
-            jobs.pop(futures[future])
-            tell()
+        while True:
+            # No more than the workers' queue takes: what lies before it makes loky stumble when it is interrupted.
+            for name, job in itertools.islice(waiting, 2 * workers - len(futures)):
+                futures[executor.submit(_guarded, *job)] = name
+            if not futures:
+                break
+            for future in wait(futures, return_when=FIRST_COMPLETED).done:
+                future.result()
+                jobs.pop(futures.pop(future))
+                tell()
     except BrokenProcessPool:
         return [name for name, (_, _, target, _) in jobs.items() if _marker(target).exists()]
     except BaseException:
