@@ -167,6 +167,17 @@ def test_a_planted_leak_between_two_lists_is_named_and_ends_with_code_2(capsys, 
     assert table.video_id[9] in said.out and said.err.startswith("avsep: 1 videos of ")
 
 
+@pytest.mark.parametrize("kept", ["file", "file/below"])
+def test_a_folder_that_cannot_keep_fingerprints_is_named(capsys, tmp_path, film, kept):
+    (tmp_path / "file").touch()
+    for name in ("one", "two"):
+        shutil.copy(film, tmp_path / f"{name}.mp4")
+        (tmp_path / f"{name}.csv").write_text(f"video_id,path\n{name},{tmp_path / name}.mp4\n")
+    lists = (tmp_path / "one.csv", tmp_path / "two.csv")
+    error = refused(capsys, "leaks", *lists, "--kept", tmp_path / kept)
+    assert str(tmp_path / "file") in error and "--kept DIR" in error
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
