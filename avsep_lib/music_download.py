@@ -113,7 +113,7 @@ def download(
     """
     manners, root = manners or Manners(), Path(root).absolute()
     noted = music.Availability(root)
-    there = {name: path for name, path in music.videos_there(root).items() if path.is_file()}  # no link to nowhere
+    there = music.videos_there(root)
     names = list(dict.fromkeys(video_ids))
     for name in names:
         if not music_lists.is_id(name):
