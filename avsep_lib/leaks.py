@@ -92,7 +92,7 @@ def report(
     total = f"{videos['a'].nunique()} videos of A leak into B" if len(videos) else "no video leaks"
     uploaders = int((found["kind"] == "uploader").sum())
     lines.append(total + (f"; {uploaders} uploaders have videos in both" if uploaders else ""))
-    return "\n".join(lines)
+    return "\n".join(map(files.printable, lines))
 
 
 def read(videos: str | Path | pd.DataFrame) -> pd.DataFrame:

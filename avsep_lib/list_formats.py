@@ -3,16 +3,17 @@
 - Sound of Pixels: rows of sound, frames, number of frames, without a header. With a slash in front: CCoL, iQuery. With
   the instrument behind: CLIPSep, DAVIS. Read by ``clips.read_sound_of_pixels_index``.
 - CCoL, iQuery, DAVIS: rows of two or more sounds that are mixed for a test (``/flute/a.wav, /cello/b.wav``).
-- Text: a name or a path in each line; with the sound and the video of a clip in each line, DSOL
+- Text: a name, a path or an address of YouTube in each line; with the sound and the video of a clip in each line, DSOL
   (``<id>_0_1000.flac <id>_0_1000.mp4``).
 - AVE: rows ``Category&id&Quality&Start&End``.
-- MUSIC, Solos: a JSON file, read by ``music_lists``.
+- MUSIC, Solos: a JSON file; a table whose header names ``video_id``. Both are read by ``music_lists``.
 
 Used by ``datasets``, ``splits`` and ``leaks``.
 """
 
 import re
 import warnings
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -30,8 +31,13 @@ FILES = {
 """What lists are called, by their split: Sound of Pixels and CCoL; iQuery; COF, whose names tell how many solos (S) and
 duets (D) each holds of the published split."""
 _SOUNDS = (".wav", ".mp3", ".flac", ".m4a", ".ogg", ".aac", ".opus")
-_FILES = (*_SOUNDS, ".mp4", ".webm", ".mkv", ".avi", ".mov")
-_CUT = re.compile(r"([A-Za-z0-9_-]{11})_\d+_\d+")  # a clip of a video of YouTube: its name, and from when to when
+_FILES = (*_SOUNDS, ".mp4", ".m4v", ".webm", ".mkv", ".avi", ".mov", ".jpg", ".jpeg", ".png", ".npy")
+_ID = r"([A-Za-z0-9_-]{11})"
+_CUT = re.compile(_ID + r"(?:_\d+_\d+|_\d{6}|\.f\d[\w-]*)")  # and from when to when, from when, or the format of yt-dlp
+_ADDRESS = re.compile(
+    r"(?:https?://)?(?:(?:www|m|music)\.)?(?:youtube\.com/(?:watch\?(?:\S*&)?v=|shorts/|embed/|live/)|youtu\.be/)"
+    + _ID + r"(?:[?&#/]\S*)?"
+)  # fmt: skip
 _NEXT = re.compile(rf"({'|'.join(map(re.escape, _FILES))})\s", re.IGNORECASE)  # a file, and another behind it
 _NO_NAME = re.compile(r"[\s&?=:;|<>\"'{}]")
 _AVE_FIELDS = 5
@@ -104,7 +110,7 @@ def read_pairs(path: str | Path) -> pd.DataFrame:
     StudyError
         If it is no such list.
     """
-    rows = _rows(_lines(path))
+    rows = list(_rows(_lines(path)).values())
     if not _are_pairs(rows):
         raise StudyError(f"{path}: is no list of mixtures; each row must name two or more sounds (/flute/a.wav, ...)")
     table = [(mixture, source, text) for mixture, row in enumerate(rows) for source, text in enumerate(row)]
@@ -143,20 +149,20 @@ def read_any(path: str | Path) -> pd.DataFrame:
         if not lists:
             raise StudyError(f"{path}: holds neither an index.csv nor lists; name the list itself")
         return pd.concat(lists).drop_duplicates("video_id").reset_index(drop=True)
-    if path.suffix == ".json":
+    if path.suffix.lower() == ".json":
         return music_lists.read_list(path)
     lines = _lines(path)
+    if music_lists.mark_of(next(iter(lines.values()))):
+        return _table(path)
     rows = _rows(lines)
-    if "video_id" in rows[0]:
-        indexed = set(clips.COLUMNS) <= set(rows[0])
-        return clips.read_index(path, check_files=False) if indexed else _table(path)
-    if _are_pairs(rows):
+    if _are_pairs(rows.values()):
         return read_pairs(path).drop_duplicates("video_id")[["video_id", "instruments"]].reset_index(drop=True)
-    if all(line.count("&") == _AVE_FIELDS - 1 for line in lines):
+    if all(line.count("&") == _AVE_FIELDS - 1 for line in lines.values()):
         names = [(video, instrument_names.one(category)) for category, video in annotations(path)]
-    elif all(len(row) == 1 for row in rows):
-        names = [_named(_told(row[0], path)) for row in rows]
+    elif all(len(row) == 1 for row in rows.values()):
+        names = [_named(_told(row[0], f"{path} row {number}")) for number, row in rows.items()]
     else:
+        _check_sounds(path, rows)
         return clips.read_sound_of_pixels_index(path, check_files=False)
     return pd.DataFrame(names, columns=["video_id", "instruments"]).drop_duplicates("video_id", ignore_index=True)
 
@@ -185,40 +191,49 @@ def _without_renamed(index: pd.DataFrame, folder: str | Path) -> pd.DataFrame:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    """A table that has a header, but is no whole index."""
-    return pd.read_csv(path, dtype=str, keep_default_na=False).drop_duplicates("video_id", ignore_index=True)
+    """A table that has a header: an index, or one that tells less."""
+    table = music_lists.read_table(path)
+    if set(clips.COLUMNS) <= set(table):
+        table = clips.read_index(path, check_files=False)
+        table["video_id"] = table["video_id"].str.strip()
+    return table.drop_duplicates("video_id", ignore_index=True)
 
 
-def _lines(path: str | Path) -> list[str]:
-    """The lines of a list that hold anything."""
-    path = Path(path)
-    if not path.is_file():
-        raise StudyError(f"list {str(path)!r} is neither {' nor '.join(music_lists.NAMES)} nor a file that is there")
-    try:
-        lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except UnicodeDecodeError:
-        raise StudyError(f"{path}: is no list of videos, since it is not text; check the path") from None
-    if not lines:
-        raise StudyError(f"{path}: is empty; get the list again")
-    return lines
+def _lines(path: str | Path) -> dict[int, str]:
+    """The lines of a list that hold anything, by their numbers."""
+    lines = music_lists.content(Path(path)).splitlines()
+    return {number: line for number, line in enumerate(lines, 1) if line.strip()}
 
 
-def _rows(lines: list[str]) -> list[list[str]]:
-    """The fields of a list, without spaces around them; separators of Windows are turned."""
-    return [[field.strip().replace("\\", "/") for field in line.split(",")] for line in lines]
+def _rows(lines: dict[int, str]) -> dict[int, list[str]]:
+    """The fields of a list, without quotes and spaces around them; separators of Windows are turned."""
+    return {number: [cell.replace("\\", "/") for cell in music_lists.cells(line)] for number, line in lines.items()}
 
 
-def _are_pairs(rows: list[list[str]]) -> bool:
+def _are_pairs(rows: Iterable[list[str]]) -> bool:
     return all(len(row) > 1 and all(text.lower().endswith(_SOUNDS) for text in row) for row in rows)
 
 
-def _told(text: str, path: Path) -> str:
+def _check_sounds(path: Path, rows: dict[int, list[str]]) -> None:
+    """Refuse a table without a header of ours whose rows do not begin with a sound."""
+    for number, row in rows.items():
+        if not row[0].lower().endswith(_FILES):
+            raise StudyError(
+                f"{path} row {number}: {row[0]!r} is no sound of a list of Sound of Pixels; give such a list, a name "
+                "or a path in each line, or a table whose first line names video_id"
+            )
+
+
+def _told(text: str, where: str) -> str:
     """The name or the file that a line of text is; of the files of a clip, as DSOL names them, the first."""
+    if address := _ADDRESS.fullmatch(text):
+        return address[1]
     files = text.split() if _NEXT.search(text) else [text]
+    name = PurePosixPath(text).name
     if len({PurePosixPath(file).stem for file in files}) > 1 or (
-        not text.lower().endswith(_FILES) and _NO_NAME.search(PurePosixPath(text).name)
+        not text.lower().endswith(_FILES) and (_NO_NAME.search(name) or not name or "://" in text)
     ):
-        raise StudyError(f"{path}: {text!r} is no name of a video; give a name or a path in each line")
+        raise StudyError(f"{where}: {text!r} is no name of a video; give a name or a path in each line")
     return files[0]
 
 

@@ -15,6 +15,7 @@ from collections.abc import Container, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import filelock
 import pandas as pd
 
 from avsep_lib import clips, files, inventory, music_lists
@@ -50,12 +51,21 @@ def _raise(error: OSError) -> None:
 
 
 class Availability:
-    """The table ``availability.csv``: what became of each video. Safe to note in from several threads."""
+    """The table ``availability.csv``: what became of each video. Safe to note in from several threads and processes."""
 
     def __init__(self, root: str | Path):
         self.path = Path(root) / "availability.csv"
-        self._lock = threading.Lock()
-        self._rows = {row["video_id"]: row for row in self._read().to_dict("records")}
+        self._threads = threading.Lock()
+        self._processes = filelock.FileLock(self.path.with_name(".availability.lock"))
+        self._rows: dict[str, dict[str, str]] = {}
+        self._seen: tuple[int, int] | None = None
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Take over what another process has noted since, if the file has changed."""
+        if (now := files.state(self.path)) != self._seen:
+            self._rows |= {row["video_id"]: row for row in self._read().to_dict("records")}
+            self._seen = now
 
     def _read(self) -> pd.DataFrame:
         if not self.path.is_file():
@@ -73,10 +83,13 @@ class Availability:
         """Write down what became of a video, today; the file is old or new, never half written."""
         date = datetime.now(UTC).date().isoformat()
         row = dict(zip(COLUMNS, (video_id, state, " ".join(reason.split()), date, uploader), strict=True))
-        with self._lock:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._threads, self._processes:
+            self._catch_up()
             self._rows[video_id] = row
             with files.atomic(self.path) as part:
                 self.table().to_csv(part, index=False, errors="backslashreplace")
+            self._seen = files.state(self.path)
 
     def table(self) -> pd.DataFrame:
         """All that was noted, in the order in which it was first noted."""

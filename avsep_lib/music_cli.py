@@ -83,15 +83,15 @@ def _status(options: argparse.Namespace) -> None:
 def _download(options: argparse.Namespace) -> None:
     from avsep_lib import music, music_download, runs
 
-    if options.at_a_time < 1 or options.rate <= 0 or options.pause < 0 or (options.most or 1) < 1:
-        raise StudyError("--at-a-time, --rate and --most must be above 0, and --pause not below")
+    enough = options.at_a_time >= 1 and (options.most is None or options.most >= 1)
+    if not (enough and 0 < options.rate < math.inf and 0 <= options.pause < math.inf):
+        raise StudyError("--at-a-time, --rate and --most must be above 0, --pause not below, and none of them infinite")
     root = _root(options)
     (videos,) = _lists(options.dataset or "music").values()
-    ids = list(videos["video_id"])
-    if options.most:
-        ids = music.wanted(ids, music.videos_there(root), music.Availability(root), options.again)[: options.most]
     manners = music_download.Manners(options.at_a_time, 1e6 * options.rate, options.pause, options.cookies)
-    noted = music_download.download(ids, root, manners, again=options.again, progress=runs.Progress())
+    noted = music_download.download(
+        list(videos["video_id"]), root, manners, most=options.most, again=options.again, progress=runs.Progress()
+    )
     print(noted.table()["state"].value_counts().to_string() if len(noted.table()) else "nothing to fetch")
     print(music.status(root, videos).loc[["all"]].to_string())
     print(f"{noted.path}\nnext: avsep music prepare{_same(options)}")
@@ -136,7 +136,11 @@ def _prepare(options: argparse.Namespace) -> None:
 def _leaks(options: argparse.Namespace) -> None:
     from avsep_lib import leaks, runs
 
-    found = leaks.check(options.a, options.b, options.kept, runs.Progress())
+    try:
+        found = leaks.check(options.a, options.b, options.kept, runs.Progress())
+    except OSError as error:
+        advice = "give lists that can be read, and a folder that can be written with --kept DIR"
+        raise StudyError(f"{error.filename or options.kept}: {error.strerror or error}; {advice}") from None
     print(leaks.report(options.a, options.b, found))
     videos = found[found["kind"] != "uploader"]
     if len(videos):

@@ -10,7 +10,7 @@ import os
 import random
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -27,16 +27,25 @@ _SORT = ["res:360", "vcodec:h264", "acodec:aac"]  # at most 360p, the most of it
 _RUNTIMES = ("deno", "node", "bun", "quickjs")
 _BYTES_PER_VIDEO = 20_000_000  # at 360p, before there are any to measure
 _RESERVE_BYTES = 500_000_000
-_TRIES, _IN_A_ROW = 3, 8
+_TRIES, _IN_A_ROW, _LOST_AT_FIRST = 3, 8, 30
 _FATES = (  # the first that fits what YouTube says; what fits none has failed and is asked for again
     ("full", r"no space left|disk quota"),
-    ("failed", r"not a bot|too many requests|http error 429|rate.?limit|try again later|timed? ?out|http error 5\d\d"),
+    (
+        "failed",
+        r"connection|unable to (connect|download)|tunnel|proxy|errno|http error|timed? ?out|requested format|not a bot"
+        r"|too many requests|rate.?limit|try again later",
+    ),
     ("private", r"private video|video is private"),
     (
         "blocked",
         r"countr|region|geo|confirm your age|age.restrict|inappropriate|members|copyright|blocked|purchase|drm",
     ),
-    ("gone", r"removed|terminated|unavailable|not available|does not exist|deleted|closed|http error 4(04|10)"),
+    (
+        "gone",
+        r"video (is )?unavailable|(video|recording) (is not|isn.t) available|no longer available"
+        r"|does not exist|(been|was) (removed|deleted|terminated)|(account|channel) (is |was )?(terminated|closed)"
+        r"|closed their",
+    ),
 )
 
 
@@ -59,6 +68,7 @@ def download(
     root: str | Path,
     manners: Manners | None = None,
     *,
+    most: int | None = None,
     again: bool = False,
     extractors: Sequence[object] = (),
     progress: Callable[[str, int, int], None] | None = None,
@@ -71,6 +81,8 @@ def download(
         Names on YouTube. One that is none is noted as ``refused`` and never becomes a path or an address.
     root : path of the folder, as ``music`` describes it
     manners : Manners, optional
+    most : int, optional
+        Ask for no more videos than that.
     again : bool
         Ask again for those that were gone, private, blocked or too short.
     extractors : sequence of yt-dlp InfoExtractor
@@ -94,6 +106,10 @@ def download(
     Notes
     -----
     Stopped or killed, the same call goes on, also within a video (``videos/.part/``).
+
+    It also stops when the first 30 videos that were not known to be lost all turn out gone, private or blocked, for
+    then the fault may be the network's. Those 30 are noted, so that the same call goes on with the next; one video that
+    comes shows that YouTube can be believed, and this call never stops for it again.
     """
     manners, root = manners or Manners(), Path(root).absolute()
     noted = music.Availability(root)
@@ -102,7 +118,7 @@ def download(
     for name in names:
         if not music_lists.is_id(name):
             noted.note(name, "refused", "is no name of a video on YouTube")
-    wanted = [name for name in music.wanted(names, there, noted, again) if music_lists.is_id(name)]
+    wanted = [name for name in music.wanted(names, there, noted, again) if music_lists.is_id(name)][:most]
     if not wanted:
         return noted
     _check_room(len(wanted), there, root)
@@ -137,7 +153,8 @@ class _Fetch:
         self.manners, self.extractors, self.noted = manners, extractors, noted
         self.folder, self.part = root / "videos", root / "videos" / ".part"
         self.cookies = _cookies(manners.cookies)
-        self.stop, self.lock, self.in_a_row = threading.Event(), threading.Lock(), 0
+        self.stop, self.lock = threading.Event(), threading.Lock()
+        self.in_a_row, self.lost, self.believed = 0, 0, False
         self.yt_dlp = _yt_dlp()
         if not extractors:
             check_runtime()
@@ -154,25 +171,32 @@ class _Fetch:
             if state != "failed":
                 break
             if "416" in reason:  # a part that does not fit what the server has now
-                for path in self.part.glob(f"{name}.*"):
-                    path.unlink(missing_ok=True)
+                _remove(self.part.glob(f"{name}.*"))
             self._pause(name, 2 ** (attempt + 1))
+        new = self.noted.state(name) not in music.LOST
         self.noted.note(name, state, reason, uploader)
-        self._count(state, reason)
+        self._count(state, reason, new)
         self._pause(name, 1)
 
     def _pause(self, name: str, times: float) -> None:
         """Wait, not exactly as long for each video; a stop ends it."""
         self.stop.wait(self.manners.pause_s * times * random.Random(name).uniform(0.75, 1.25))
 
-    def _count(self, state: str, reason: str) -> None:
-        """Give up when video after video fails: the fault is not theirs."""
+    def _count(self, state: str, reason: str, new: bool) -> None:
+        """Give up when video after video fails, or when the first are all lost: the fault is not theirs."""
         with self.lock:
             self.in_a_row = self.in_a_row + 1 if state == "failed" else 0
+            self.lost += new and state in music.LOST
+            self.believed |= state in ("fetched", "short")
             if self.in_a_row >= _IN_A_ROW:
                 raise StudyError(
                     f"{_IN_A_ROW} videos in a row could not be fetched (the last one: {reason}); look at the network, "
                     "wait some hours, or give a browser's cookies with --cookies FILE; the same command then goes on"
+                )
+            if self.lost >= _LOST_AT_FIRST and not self.believed:
+                raise StudyError(
+                    f"the first {_LOST_AT_FIRST} videos are all lost (the last one: {reason}); look at some in a "
+                    "browser: if they play, mend the network and add --again; if not, the same command then goes on"
                 )
 
     def _ask(self, name: str) -> tuple[str, str, str]:
@@ -192,7 +216,10 @@ class _Fetch:
             if self.stop.is_set():
                 raise _StoppedError from None
             reason = _plain(error)
-            return fate(reason), reason, ""
+            state = fate(reason)
+            if isinstance(error, media.MediaError) and state != "full":  # whose words are ours, and hold any path
+                state = "failed"
+            return state, reason, ""
 
     def _youtube(self) -> object:
         from yt_dlp.extractor.youtube import YoutubeIE
@@ -309,16 +336,28 @@ def _put_together(parts: list[Path], target: Path) -> None:
     """Take what was fetched to its place: one file, or pictures and sound that become one."""
     if not parts or not all(path.is_file() for path in parts):
         raise media.MediaError(f"{target.name}: nothing was fetched; there is no format that is small enough")
-    if len(parts) > 1:
-        _joined(parts, target)
-        for path in parts:
-            path.unlink()
-    else:
-        info = media.probe(parts[0])
-        if not info.fps or not info.sample_rate_hz:
-            parts[0].unlink()
-            raise media.MediaError(f"{target.name}: came without {'pictures' if not info.fps else 'sound'}")
-        os.replace(parts[0], target)
+    try:
+        if len(parts) > 1:
+            _joined(parts, target)
+        else:
+            _check(parts[0], target)
+            os.replace(parts[0], target)
+    except (av.FFmpegError, ValueError) as error:
+        _remove(parts)  # else they would be taken for whole, and never fetched again
+        raise media.MediaError(str(error)) from None
+    _remove(parts)
+
+
+def _check(path: Path, target: Path) -> None:
+    """Refuse what has no pictures or no sound."""
+    info = media.probe(path)
+    if not info.fps or not info.sample_rate_hz:
+        raise media.MediaError(f"{target.name}: came without {'pictures' if not info.fps else 'sound'}")
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def _joined(parts: list[Path], target: Path) -> None:

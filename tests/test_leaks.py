@@ -82,6 +82,12 @@ def test_a_long_report_is_cut_short():
     assert "  v9" in lines and "  v10" not in lines and "  and 15 more" in lines
 
 
+def test_a_name_cannot_break_a_line_of_the_report_or_turn_its_colours(tmp_path):
+    odd = pd.DataFrame({"video_id": ["a\nb\x1b[31m"], "uploader": ["u\r"]})
+    lines = leaks.report(odd, odd).splitlines()
+    assert r"  a\nb\x1b[31m" in lines and all(line.isprintable() for line in lines)
+
+
 def test_solos_of_music_leak_into_music21():
     found = leaks.check("music21", "music")
     assert set(found.kind) == {"video"} and len(found) > 500

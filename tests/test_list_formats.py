@@ -116,6 +116,31 @@ def test_what_a_list_names_is_read_without_its_files(tmp_path, name, lines):
     assert list(table.video_id) == ["a", "b"] and list(table.instruments) == ["cello", "flute"]
 
 
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("semicolons.csv", ["video_id;kind", "RUhOCu3LNXM;solo"]),
+        ("tabs.tsv", ["video_id\tkind", "RUhOCu3LNXM\tsolo"]),
+        ("spaces.csv", ["kind, video_id", "solo, RUhOCu3LNXM "]),
+        ("quoted.csv", ['"video_id","kind"', '"RUhOCu3LNXM","solo"']),
+        ("mark.csv", ["\ufeffvideo_id,kind", "RUhOCu3LNXM,solo"]),
+        ("index.csv", [",".join(clips.COLUMNS), " RUhOCu3LNXM ,x/a.mp4,solo,flute,train,8"]),
+        ("pairs.csv", ['"/flute/RUhOCu3LNXM.wav","/flute/RUhOCu3LNXM.wav"']),
+        ("large.JSON", ['{"videos": {"flute": ["RUhOCu3LNXM"]}}']),
+        ("mark.json", ['\ufeff{"videos": {"flute": [" RUhOCu3LNXM "]}}']),
+        ("quoted.txt", ['"RUhOCu3LNXM"']),
+        ("address.txt", ["https://www.youtube.com/watch?v=RUhOCu3LNXM"]),
+        ("address.txt", ["http://m.youtube.com/watch?list=x&v=RUhOCu3LNXM&t=3s"]),
+        ("address.txt", ["youtu.be/RUhOCu3LNXM?t=3"]),
+        ("format.txt", ["videos/RUhOCu3LNXM.f137.mp4"]),
+        ("vggsound.txt", ["RUhOCu3LNXM_000012.mp4"]),
+        ("picture.txt", ["RUhOCu3LNXM.jpg"]),
+    ],
+)
+def test_a_video_is_known_however_a_list_writes_it(tmp_path, name, lines):
+    assert list(list_formats.read_any(put(tmp_path / name, *lines)).video_id) == ["RUhOCu3LNXM"]
+
+
 def test_names_alone_are_enough(tmp_path):
     assert list(list_formats.read_any(put(tmp_path / "ids.txt", "M3dekVSwNjY", "-x.y_z12345")).video_id) == [
         "M3dekVSwNjY", "-x.y_z12345",
@@ -140,16 +165,17 @@ def test_a_clip_of_dsol_goes_by_its_video(tmp_path):
 
 @pytest.mark.parametrize(
     "line",
-    ["A line of prose.", "Church bell&RUhOCu3LNXM&good&0", "https://www.youtube.com/watch?v=RUhOCu3LNXM",
-     "a.flac a.mp4 c", "a.flac b.mp4", '{"videos": 1}'],
+    ["A line of prose.", "Church bell&RUhOCu3LNXM&good&0", "https://example.org/watch?v=RUhOCu3LNXM", "https://a.b/c",
+     "a.flac a.mp4 c", "a.flac b.mp4", '{"videos": 1}', "RUhOCu3LNXM flute", "RUhOCu3LNXM\tflute", "a;flute", "/",
+     '""'],
 )  # fmt: skip
 def test_lines_that_name_no_video_are_refused(tmp_path, line):
-    with pytest.raises(StudyError, match=r"a\.txt: .* is no name of a video"):
-        list_formats.read_any(put(tmp_path / "a.txt", "RUhOCu3LNXM", line))
+    with pytest.raises(StudyError, match=r"a\.txt row 3: .* is no name of a video"):
+        list_formats.read_any(put(tmp_path / "a.txt", "RUhOCu3LNXM", "", line))
 
 
 def test_lines_with_and_without_commas_are_no_list(tmp_path):
-    with pytest.raises(StudyError, match="not a CSV table"):
+    with pytest.raises(StudyError, match=r"a\.txt row 1: 'Videos' is no sound"):
         list_formats.read_any(put(tmp_path / "a.txt", "Videos", "Violin, fiddle", "cello, flute"))
 
 
@@ -177,6 +203,7 @@ def test_the_lists_that_come_with_the_project_go_by_their_names():
 def test_what_is_no_list_is_named(tmp_path):
     (tmp_path / "film.mp4").write_bytes(bytes(range(256)))
     for path, said in ((tmp_path / "film.mp4", "not text"), (put(tmp_path / "a.csv", ""), "empty"),
-                       (tmp_path / "gone.csv", "gone.csv"), (put(tmp_path / "b.csv", "a,b"), "2 columns")):  # fmt: skip
+                       (tmp_path / "gone.csv", "gone.csv"), (put(tmp_path / "b.csv", "a.wav,b"), "2 columns"),
+                       (put(tmp_path / "c.csv", "id,kind", "a,solo"), r"c\.csv row 1: 'id' is no sound")):  # fmt: skip
         with pytest.raises(StudyError, match=said):
             list_formats.read_any(path)

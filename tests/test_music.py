@@ -1,6 +1,7 @@
 """What is said of the folder of MUSIC holds: on a fresh clone, in the middle of the way, and at its end."""
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -115,6 +116,29 @@ def test_videos_may_lie_behind_links_and_no_loop_of_them_is_followed_twice(root,
     (root / "videos/dangling.mp4").symlink_to(root / "none.mp4")
     there = music.videos_there(root)
     assert there[tuba] == root / f"videos/linked/{tuba}.mp4" and "dangling" not in there
+
+
+def test_two_who_note_at_once_lose_nothing(tmp_path):
+    def note(who):
+        noted = music.Availability(tmp_path)
+        for number in range(20):
+            noted.note(f"{who}{number}", "gone")
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(note, "ab"))
+    wanted = {f"{who}{number}" for who in "ab" for number in range(20)}
+    assert set(music.Availability(tmp_path).table().video_id) == wanted
+
+
+def test_the_table_is_read_again_only_when_somebody_else_has_noted(tmp_path, monkeypatch):
+    ours, read, reads = music.Availability(tmp_path), music.Availability._read, []
+    monkeypatch.setattr(music.Availability, "_read", lambda self: reads.append(self) or read(self))
+    for number in range(5):
+        ours.note(f"a{number}", "gone")
+    assert not reads
+    music.Availability(tmp_path).note("theirs", "private")
+    ours.note("a5", "gone")
+    assert reads.count(ours) == 1 and ours.state("theirs") == "private" and len(ours.table()) == 7
 
 
 @pytest.mark.parametrize("name", ["availability.csv"])

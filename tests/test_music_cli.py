@@ -167,14 +167,30 @@ def test_a_planted_leak_between_two_lists_is_named_and_ends_with_code_2(capsys, 
     assert table.video_id[9] in said.out and said.err.startswith("avsep: 1 videos of ")
 
 
+@pytest.mark.parametrize("kept", ["file", "file/below"])
+def test_a_folder_that_cannot_keep_fingerprints_is_named(capsys, tmp_path, film, kept):
+    (tmp_path / "file").touch()
+    for name in ("one", "two"):
+        shutil.copy(film, tmp_path / f"{name}.mp4")
+        (tmp_path / f"{name}.csv").write_text(f"video_id,path\n{name},{tmp_path / name}.mp4\n")
+    lists = (tmp_path / "one.csv", tmp_path / "two.csv")
+    error = refused(capsys, "leaks", *lists, "--kept", tmp_path / kept)
+    assert str(tmp_path / "file") in error and "--kept DIR" in error
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["download", "--dataset", "music22"], "music22"),
         (["status", "--dataset", "none.json"], "none.json"),
         (["download", "--rate", "0"], "--rate"),
+        (["download", "--rate", "nan"], "--rate"),
+        (["download", "--rate", "inf"], "--rate"),
+        (["download", "--pause", "nan"], "--pause"),
+        (["download", "--pause", "inf"], "--pause"),
         (["download", "--at-a-time", "0"], "--at-a-time"),
         (["download", "--most", "-1"], "--most"),
+        (["download", "--most", "0"], "--most"),
         (["prepare"], "avsep music download"),
         (["prepare", "--dataset", "nowhere/index.csv"], "nowhere"),
         (["prepare", "--dataset", "nowhere/index.csv", "--by-uploader"], "--by-uploader is for lists"),

@@ -129,7 +129,9 @@ def test_a_name_that_is_none_never_becomes_a_path_or_an_address(youtube, film, t
     assert [path.name for path in tmp_path.iterdir()] == ["in"] and [p.name for p in (tmp_path / "in").iterdir()] == [
         "root"
     ]
-    assert {path.name for path in (tmp_path / "in/root").iterdir()} == {"videos", "availability.csv"}
+    assert {path.name for path in (tmp_path / "in/root").iterdir()} == {
+        "videos", "availability.csv", ".availability.lock",
+    }  # fmt: skip
     assert music.Availability(tmp_path / "in/root").state(name.strip("\n")) in ("refused", "")
 
 
@@ -156,6 +158,60 @@ def test_when_video_after_video_fails_it_stops_and_says_what_may_help(youtube, t
         fetch(youtube, NAMES, tmp_path, dataclasses.replace(QUICK, at_a_time=1))
     assert "\n" not in str(error.value)
     assert music.Availability(tmp_path).table().state.tolist() == ["failed"] * 8
+
+
+MANY = [f"many-id_{number:03d}" for number in range(64)]
+ONE_BY_ONE = dataclasses.replace(QUICK, at_a_time=1)
+
+
+def test_when_the_first_are_all_lost_it_stops_and_goes_on_with_the_next(youtube, tmp_path):
+    for done in (30, 60):
+        with pytest.raises(StudyError, match=r"the first 30 videos are all lost \(the last one: .*--again") as error:
+            fetch(youtube, MANY, tmp_path, ONE_BY_ONE)
+        assert "\n" not in str(error.value) and len(music.Availability(tmp_path).table()) == done
+    assert set(fetch(youtube, MANY, tmp_path, ONE_BY_ONE).state) == {"gone"}
+
+
+def test_one_video_that_comes_shows_that_the_lost_are_lost(youtube, film, tmp_path):
+    youtube.videos = {MANY[-1]: film.whole}
+    with pytest.raises(StudyError, match="first 30"):
+        fetch(youtube, MANY, tmp_path, ONE_BY_ONE)
+    table = fetch(youtube, [MANY[-1], *MANY], tmp_path, ONE_BY_ONE)
+    assert table.state.value_counts().to_dict() == {"gone": 63, "fetched": 1}
+
+
+def test_what_was_lost_before_may_all_be_lost_again(youtube, tmp_path):
+    noted = music.Availability(tmp_path)
+    for name in MANY:
+        noted.note(name, "gone")
+    assert len(fetch(youtube, MANY, tmp_path, again=True)) == len(youtube.asked) == 64
+
+
+def test_no_more_are_asked_for_than_was_said(youtube, film, tmp_path):
+    youtube.videos = dict.fromkeys(NAMES, film.whole)
+    (tmp_path / "videos").mkdir()
+    (tmp_path / f"videos/{NAMES[0]}.mp4").write_bytes(film.whole)
+    table = fetch(youtube, ["none", *NAMES], tmp_path, most=2)
+    assert table.state.to_dict() == {"none": "refused", NAMES[1]: "fetched", NAMES[2]: "fetched"}
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_file_that_came_broken_is_fetched_again(youtube, film, tmp_path, apart):
+    half = film.whole[: len(film.whole) // 2]
+    youtube.videos = {NAMES[0]: {"p": half, "s": film.sound} if apart else half}
+    table = fetch(youtube, NAMES[:1], tmp_path / "geo")
+    assert table.state.tolist() == ["failed"] and "cut off" in table.reason.iloc[0]
+    youtube.videos = {NAMES[0]: {"p": film.pictures, "s": film.sound} if apart else film.whole}
+    assert fetch(youtube, NAMES[:1], tmp_path / "geo").state.tolist() == ["fetched"]
+
+
+def test_a_link_to_nowhere_is_no_video(youtube, film, tmp_path):
+    youtube.videos = {NAMES[0]: film.whole}
+    (tmp_path / "videos").mkdir()
+    path = tmp_path / f"videos/{NAMES[0]}.mp4"
+    path.symlink_to(tmp_path / "nowhere.mp4")
+    assert fetch(youtube, NAMES[:1], tmp_path).state.tolist() == ["fetched"]
+    assert path.read_bytes() == film.whole and not path.is_symlink()
 
 
 def test_only_a_few_come_at_a_time(youtube, film, tmp_path):
@@ -266,6 +322,24 @@ def test_killed_and_started_again_it_goes_on_also_within_a_video(youtube, film, 
         ("This video is private", "private"),
         ("This video is no longer available because the YouTube account has been terminated", "gone"),
         ("This video is not available", "gone"),
+        ("This video isn't available anymore", "gone"),
+        ("This live stream recording is not available.", "gone"),
+        ("Video unavailable", "gone"),
+        ("Video unavailable. This video has been removed by the uploader", "gone"),
+        ("This video has been removed for violating YouTube's Terms of Service", "gone"),
+        ("This video is no longer available because the uploader has closed their YouTube account.", "gone"),
+        ("This video does not exist.", "gone"),
+        ("This account has been terminated", "gone"),
+        ("This channel is closed", "gone"),
+        ("This content isn't available, try again later", "failed"),
+        ("The following content is not available on this app", "failed"),
+        ("Requested format is not available", "failed"),
+        ("Remote end closed connection without response", "failed"),
+        ("Connection closed by peer", "failed"),
+        ("Connection blocked in this country", "failed"),
+        ("Unable to connect to proxy. Tunnel connection failed: 503 Service Unavailable", "failed"),
+        ("[Errno 11] Resource temporarily unavailable", "failed"),
+        ("Unable to download API page: HTTP Error 404: Not Found", "failed"),
         ("Video unavailable. The uploader has not made this video available in your country", "blocked"),
         ("Video unavailable. This video contains content from X, who has blocked it on copyright grounds", "blocked"),
         ("Join this channel to get access to members-only content", "blocked"),

@@ -117,6 +117,10 @@ def test_a_space_parts_players_in_the_form_of_music(tmp_path):
         '{"videos": {"a": "bc"}}',
         '{"videos": [1]}',
         '{"videos": {"flute": 5}}',
+        '{"videos": {"flute": "8DHG_hVSw1o"}}',
+        '{"flute": "8DHG_hVSw1o"}',
+        '{"videos": {}}',
+        '{"videos": {"flute": []}}',
         "no json",
     ],
 )
@@ -125,6 +129,65 @@ def test_a_file_of_another_form_is_named(tmp_path, content):
     with pytest.raises(StudyError, match=r"mine\.json: is no list of videos") as error:
         music_lists.read_list(tmp_path / "mine.json")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("videos", "said"),
+    [
+        ({"flute": ["a", ["b"]]}, r"video 2 of 'flute': \['b'\] is no name"),
+        ({"flute": [123]}, "video 1 of 'flute': 123 is no name"),
+        ({"flute": [None]}, "video 1 of 'flute': None is no name"),
+        ({"flute": [" "]}, "video 1 of 'flute': '' is no name"),
+        ({"": ["a"]}, "video 1 of '': instruments '' lacks a name"),
+    ],
+)
+def test_an_entry_that_cannot_be_meant_is_named(tmp_path, videos, said):
+    (tmp_path / "mine.json").write_text(json.dumps({"videos": videos}))
+    with pytest.raises(StudyError, match=rf"mine\.json: {said}"):
+        music_lists.read_list(tmp_path / "mine.json")
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("a,trio,a+b+c", "unknown kind 'trio'; it must be solo or duet"),
+        ("a,Solo,flute", "unknown kind 'Solo'"),
+        ("a,solo,flute+violin", r"a solo has 1 instrument, not 'flute\+violin'"),
+        ("a,duet,flute", "a duet has 2 or more instruments"),
+        ("a,solo,", "instruments '' lacks a name"),
+        (",solo,flute", "video_id is empty"),
+        ("a,solo", "has 2 cells, and the header 3"),
+        ("a,solo,flute,", "has 4 cells, and the header 3"),
+        ('a,solo,"flute', "unexpected end of data"),
+    ],
+)
+def test_a_row_that_cannot_be_meant_is_named(tmp_path, row, said):
+    (tmp_path / "mine.csv").write_text(f"video_id,kind,instruments\n\nb,solo,flute\n{row}\n")
+    with pytest.raises(StudyError, match=rf"mine\.csv row 4: {said}"):
+        music_lists.read_list(tmp_path / "mine.csv")
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("video_id,kind,instruments", "names no videos"),
+        ("video_id,kind", "has no column instruments"),
+        ("video_id,kind,instruments,video_id", "has two columns video_id"),
+    ],
+)
+def test_a_header_that_is_not_enough_is_named(tmp_path, header, said):
+    (tmp_path / "mine.csv").write_text(header + "\n")
+    with pytest.raises(StudyError, match=rf"mine\.csv: {said}"):
+        music_lists.read_list(tmp_path / "mine.csv")
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", ", "])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_table_may_have_other_marks_and_quotes(tmp_path, mark, quote):
+    rows = [[f"{quote}{cell}{quote}" for cell in row] for row in (music_lists.COLUMNS, ("a", "solo", "flute"))]
+    text = "\n".join(map(mark.join, rows))
+    (tmp_path / "mine.csv").write_text(text, encoding="utf-8-sig")
+    assert music_lists.read_list(tmp_path / "mine.csv").to_numpy().tolist() == [["a", "solo", "flute"]]
 
 
 def test_a_list_that_is_not_there_is_named():
