@@ -1,7 +1,6 @@
 """The commands ``avsep music status``, ``download``, ``prepare`` and ``leaks``: from a list to a checked data set."""
 
 import argparse
-import csv
 import math
 import shlex
 from pathlib import Path
@@ -192,14 +191,17 @@ def _together(own: str | None = None):
 
 def _is_dataset(dataset: str | None) -> bool:
     """Whether what is named is a data set with files, and not a list of names."""
-    if not _is_own(dataset) or dataset.endswith(".json"):
+    from avsep_lib import music_lists
+
+    if not _is_own(dataset) or dataset.lower().endswith(".json"):
         return False
     path = Path(dataset).expanduser()
     if not path.is_file():
         return True
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
-        header = [name.strip() for name in next(csv.reader(lines), [])]
-    return "path" in header or "video_id" not in header
+    with path.open(encoding="utf-8-sig", errors="replace") as lines:
+        header = lines.readline()
+    mark = music_lists.mark_of(header) if header.strip() else ""
+    return not mark or "path" in music_lists.cells(header, mark)
 
 
 def _card(options: argparse.Namespace, root: Path) -> str:

@@ -387,7 +387,8 @@ def _packets(source, stream, track) -> Iterator[tuple[float, av.Packet]]:
 
 def _check_room(count: int, there: dict[str, Path], root: Path) -> None:
     """Refuse to begin what will not fit on the disk."""
-    sizes = [path.stat().st_size for path in there.values()]
+    fetched = [path for path in there.values() if path.is_relative_to(root / "videos")]
+    sizes = [path.stat().st_size for path in fetched]
     need = count * (sum(sizes) / len(sizes) if len(sizes) > 9 else _BYTES_PER_VIDEO)
     free = files.free_bytes(root)
     if need + _RESERVE_BYTES > free:
