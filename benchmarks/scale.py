@@ -126,7 +126,7 @@ ROWS = {
 def main() -> None:
     """Measure and report."""
     options = measure.arguments("scale", ABOUT)
-    count, turns = (300, 1) if options.quick else (100_000, 1)
+    count, turns = (300, 1) if options.quick else (100_000, 3)
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         root = Path(folder).resolve()
         settings = from_parameters("laptop", data_root=str(root / "data"), device="cpu")
