@@ -263,6 +263,28 @@ def counts(index: pd.DataFrame) -> pd.DataFrame:
     return table.reindex(columns=pd.Index(SPLITS, name="split"), fill_value=0)
 
 
+def check_players(where: str, kind: str, instruments: str) -> None:
+    """Refuse a row whose instruments lack a name, or are too few or too many for its kind.
+
+    Parameters
+    ----------
+    where : how a message names the row
+    kind : one of ``KINDS``
+    instruments : names joined by ``+``
+
+    Raises
+    ------
+    ClipsError
+        It says what to correct.
+    """
+    names = instruments.split("+")
+    if kind != KINDS[len(names) > 1]:
+        wanted = "1 instrument" if kind == "solo" else "2 or more instruments"
+        raise ClipsError(f"{where}: a {kind} has {wanted}, not {instruments!r}; correct kind or instruments")
+    if not all(names):
+        raise ClipsError(f"{where}: instruments {instruments!r} lacks a name; fill it in")
+
+
 def choose(
     index: pd.DataFrame, split: str | None = None, kind: str | None = None, players: int | None = None
 ) -> pd.DataFrame:
@@ -444,17 +466,9 @@ def _check_row(row, where, instruments):
     """Refuse what a row cannot say."""
     _check_known(where, "kind", row["kind"], KINDS)
     _check_known(where, "split", row["split"], SPLITS)
-    names = row["instruments"].split("+")
-    if row["kind"] != KINDS[len(names) > 1]:
-        wanted = "1 instrument" if row["kind"] == "solo" else "2 or more instruments"
-        raise ClipsError(
-            f"{where}: a {row['kind']} has {wanted}, not {row['instruments']!r}; correct kind or instruments"
-        )
-    for name in names:
-        if not name:
-            raise ClipsError(f"{where}: instruments {row['instruments']!r} lacks a name; fill it in")
-        if instruments:
-            _check_known(where, "instrument", name, tuple(instruments))
+    check_players(where, row["kind"], row["instruments"])
+    for name in row["instruments"].split("+") if instruments else ():
+        _check_known(where, "instrument", name, tuple(instruments))
     if not (math.isfinite(row["duration_s"]) and row["duration_s"] > 0):
         raise ClipsError(
             f"{where}: its length (duration_s, or the number of frames) must be above 0; correct it or remove the row"

@@ -11,7 +11,7 @@ Used by ``avsep music`` and ``datasets``.
 
 import os
 import threading
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,8 +31,20 @@ CARD = "DATA_CARD.md"
 
 def videos_there(root: str | Path) -> dict[str, Path]:
     """The files below ``videos/`` by the name of their video; of those deleted since, the prepared ones."""
+    return _there(Path(root), inventory.records(Path(root)))
+
+
+def _there(root: Path, records: Mapping[str, dict]) -> dict[str, Path]:
+    """:func:`videos_there`, for records that were read already."""
+    prepared = (root / "prepared").absolute()
+    kept = {name: prepared / f"{name}.mp4" for name, record in records.items() if record["state"] == "usable"}
+    return kept | _fetched(root)
+
+
+def _fetched(root: Path) -> dict[str, Path]:
+    """The files below ``videos/`` by the name of their video."""
     found, seen = {}, set()
-    for folder, folders, names in os.walk(Path(root) / "videos", onerror=_raise, followlinks=True):
+    for folder, folders, names in os.walk(root / "videos", onerror=_raise, followlinks=True):
         real = os.path.realpath(folder)
         folders[:] = [] if real in seen else sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names) if real not in seen else ():
@@ -40,9 +52,7 @@ def videos_there(root: str | Path) -> dict[str, Path]:
             if suffix.lower() in SUFFIXES and not name.startswith(".") and os.path.exists(Path(folder) / name):
                 found.setdefault(stem, Path(folder) / name)
         seen.add(real)
-    prepared = (Path(root) / "prepared").absolute()
-    kept = [name for name, record in inventory.records(Path(root)).items() if record["state"] == "usable"]
-    return {name: prepared / f"{name}.mp4" for name in kept} | found
+    return found
 
 
 def _raise(error: OSError) -> None:
@@ -87,8 +97,7 @@ class Availability:
         with self._threads, self._processes:
             self._catch_up()
             self._rows[video_id] = row
-            with files.atomic(self.path) as part:
-                self.table().to_csv(part, index=False, errors="backslashreplace")
+            files.write_csv(self.table(), self.path)
             self._seen = files.state(self.path)
 
     def table(self) -> pd.DataFrame:
@@ -139,12 +148,12 @@ def states(root: str | Path, videos: pd.DataFrame) -> pd.DataFrame:
         The list, with ``there`` (a file of it is), ``fetch`` (its state in ``availability.csv``, or nothing), ``state``
         and ``reason`` (of preparation, or nothing), ``duration_s``, ``silent_s`` and ``still_s``.
     """
-    root = Path(root)
-    there = videos_there(root)
+    records = inventory.records(Path(root))
+    there = _there(Path(root), records)
     noted = Availability(root)
     names = videos["video_id"]
     table = videos.assign(there=names.isin(there), fetch=[noted.state(name) for name in names])
-    prepared = _prepared(root)
+    prepared = _prepared(records)
     for column, nothing in (("state", ""), ("reason", ""), ("duration_s", 0.0), ("silent_s", 0.0), ("still_s", 0.0)):
         table = table.assign(**{column: names.map(prepared[column]).fillna(nothing)})
     return table
@@ -160,7 +169,11 @@ def status(root: str | Path, videos: pd.DataFrame) -> pd.DataFrame:
         blocked, short or refused) + ``missing`` (not asked for yet, or failed); of those there, ``prepared``; of these,
         ``usable``, with their ``minutes``.
     """
-    table = states(root, videos)
+    return _counted(states(root, videos))
+
+
+def _counted(table: pd.DataFrame) -> pd.DataFrame:
+    """:func:`status` of a table of :func:`states`."""
     lost = ~table["there"] & table["fetch"].isin(LOST)
     marks = pd.DataFrame(
         {
@@ -186,7 +199,11 @@ def status(root: str | Path, videos: pd.DataFrame) -> pd.DataFrame:
 
 def why_not(root: str | Path, videos: pd.DataFrame) -> pd.Series:
     """How many videos of a list cannot be used, by what became of them."""
-    table = states(root, videos)
+    return _why_not(states(root, videos))
+
+
+def _why_not(table: pd.DataFrame) -> pd.Series:
+    """:func:`why_not` of a table of :func:`states`."""
     fetched = table["fetch"].where(~table["there"], "")
     prepared = table["state"].where(table["there"] & (table["state"] != "usable"), "")
     why = fetched.where(fetched != "fetched", "removed").where(fetched != "", prepared)
@@ -195,14 +212,14 @@ def why_not(root: str | Path, videos: pd.DataFrame) -> pd.Series:
 
 def card(root: str | Path, videos: pd.DataFrame, title: str) -> str:
     """A data card of what is there, in Markdown: how much, of what, what is lost, and what to keep in mind."""
-    counted = status(root, videos)
-    every = next(counted.tail(1).itertuples())
     table = states(root, videos)
+    counted = _counted(table)
+    every = next(counted.tail(1).itertuples())
     usable = table[table["there"] & (table["state"] == "usable")]
     dates = Availability(root).table()["date"]
     asked = f"between {dates.min()} and {dates.max()}" if len(dates) else "not yet"
     silent, still = usable["silent_s"].sum() / 60, usable["still_s"].sum() / 60
-    lost = ", ".join(f"{count} {name}" for name, count in why_not(root, videos).items()) or "none"
+    lost = ", ".join(f"{count} {name}" for name, count in _why_not(table).items()) or "none"
     alike = inventory.duplicates(Path(root)) or "No near-duplicates were found"
     uploaders = _in_several_splits(Path(root))
     splits = clips.counts(usable) if len(usable) else pd.DataFrame(columns=clips.SPLITS)
@@ -261,10 +278,10 @@ def _in_several_splits(root: Path) -> int:
     return int((known.groupby("uploader")["split"].nunique() > 1).sum())
 
 
-def _prepared(root: Path) -> pd.DataFrame:
-    """What preparation has found, by video, also of one that was killed."""
+def _prepared(records: Mapping[str, dict]) -> pd.DataFrame:
+    """What preparation has found, by video."""
     columns = ["state", "reason", "duration_s", "silent_s", "still_s"]
-    rows = {name: [record[column] for column in columns] for name, record in inventory.records(root).items()}
+    rows = {name: [record[column] for column in columns] for name, record in records.items()}
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 

@@ -245,9 +245,4 @@ def _check(where: str, video_id: object, kind: str, instruments: str) -> None:
         raise StudyError(f"{where}: {video_id!r} is no name of a video; write its name, in quotes")
     if kind not in clips.KINDS:
         raise StudyError(f"{where}: unknown kind {kind!r}; it must be {' or '.join(clips.KINDS)}")
-    names = instruments.split("+")
-    if not all(names):
-        raise StudyError(f"{where}: instruments {instruments!r} lacks a name; fill it in")
-    if kind != clips.KINDS[len(names) > 1]:
-        wanted = "1 instrument" if kind == "solo" else "2 or more instruments"
-        raise StudyError(f"{where}: a {kind} has {wanted}, not {instruments!r}; correct kind or instruments")
+    clips.check_players(where, kind, instruments)
